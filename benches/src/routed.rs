@@ -90,7 +90,7 @@ pub(crate) fn router(published: Vec<Published>) -> RouterConf {
         external_v6: None,
         sources: Vec::new(),
         host_addrs: vec![OUTSIDE.into()],
-        ports: 20_000..=32_767,
+        ports: 20_000..=29_999,
         published,
         quota: u32::MAX,
     };

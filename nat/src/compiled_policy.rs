@@ -128,20 +128,31 @@ impl CompiledPolicy {
 
     /// The lists of entries that follow the own ones.
     fn lists_of(&self, entries: &[Published], epoch: u64) -> Lists {
-        let generation = |entry| self.generation_of(entry).unwrap_or(epoch);
-        let generations = entries.iter().map(generation).collect();
-        let (mut by_external, mut by_internal) = (Vec::new(), Vec::new());
-        for (number, entry) in (0..).zip(entries) {
-            let (transport, first) = (entry.transport, *entry.ports.start());
-            by_external.push(((transport, entry.address.map(Address::from), first), number));
-            let internal = [entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6)];
-            for address in internal.into_iter().flatten() {
+        // Most entries are where they were, or a few places further.
+        let mut at = 0;
+        let generation = |entry| {
+            let number = self.number_of(entry, at)?;
+            at = number + 1;
+            self.generation_of(entry, number)
+        };
+        let generations = entries.iter().map(generation).map(|it| it.unwrap_or(epoch)).collect();
+        let external = |(number, entry): (u32, &Published)| {
+            ((entry.transport, entry.address.map(Address::from), *entry.ports.start()), number)
+        };
+        let mut by_external: Vec<_> = (0..).zip(entries).map(external).collect();
+        let internal = |v6: bool| {
+            (0..).zip(entries).filter_map(move |(number, entry)| {
+                let (v4_address, v6_address) =
+                    (entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6));
+                let address = if v6 { v6_address? } else { v4_address? };
                 let (zone, address, port) = (entry.zone, address.into(), entry.to_port);
-                by_internal.push(((transport, InternalEndpoint { zone, address, port }), number));
-            }
-        }
-        by_external.sort_unstable();
-        by_internal.sort_unstable();
+                Some(((entry.transport, InternalEndpoint { zone, address, port }), number))
+            })
+        };
+        let mut by_internal: Vec<_> = internal(false).chain(internal(true)).collect();
+        // Stable: it merges what is sorted already.
+        by_external.sort();
+        by_internal.sort();
         Lists { generations, by_external, by_internal }
     }
 
@@ -302,8 +313,11 @@ impl CompiledPolicy {
     }
 
     fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Published> {
-        let is_in = |number: usize, entry: &Published| {
-            other.starting_as(entry).is_some_and(|found| {
+        let mut at = 0;
+        let mut is_in = move |number: usize, entry: &Published| {
+            let found = other.number_of(entry, at);
+            at = found.map_or(at, |found| found + 1);
+            found.is_some_and(|found| {
                 other.source.published[found] == *entry
                     && other.lists.generations[found] == self.lists.generations[number]
             })
@@ -312,9 +326,18 @@ impl CompiledPolicy {
         entries.filter(move |(number, entry)| !is_in(*number, entry)).map(|(_, entry)| entry)
     }
 
-    /// The generation of the entry that starts at the same port and leads to the same target.
-    fn generation_of(&self, entry: &Published) -> Option<u64> {
-        let number = self.starting_as(entry)?;
+    /// The number of the entry with the same transport, address and first port, which may be `at`.
+    fn number_of(&self, entry: &Published, at: usize) -> Option<usize> {
+        let is_same = |other: &&Published| {
+            (other.transport, other.address, other.ports.start())
+                == (entry.transport, entry.address, entry.ports.start())
+        };
+        let here = self.source.published.get(at).filter(is_same);
+        here.map(|_| at).or_else(|| self.starting_as(entry))
+    }
+
+    /// The generation of an entry that starts at the same port, if it leads to the same target.
+    fn generation_of(&self, entry: &Published, number: usize) -> Option<u64> {
         let known = &self.source.published[number];
         let is_alike = (known.owner, known.zone, known.to_port)
             == (entry.owner, entry.zone, entry.to_port)

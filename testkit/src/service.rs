@@ -23,7 +23,7 @@ while True:
 ";
 
 /// Queries such a service and prints its answer: `PROTOCOL ADDR PORT [OWN_PORT]`.
-const ASK: &str = "\
+pub const ASK: &str = "\
 import socket, sys
 protocol, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 family = socket.AF_INET6 if ':' in address else socket.AF_INET

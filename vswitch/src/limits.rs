@@ -182,6 +182,7 @@ fn rows() -> Vec<Row> {
             "mappings" = MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
             "snat-sockets" = SNAT_SOCKETS_PERCENT, "% of the limit of open files", "no further ports are claimed: dropped as nat-no-port", Refusals;
             "snat-blocks" = PORT_BLOCKS_MIN, "blocks of 64 ports", "further ones are claimed, for each worker and transport", Never;
+            "shared-ports" = PORTS_SHARED_BELOW_PERCENT, "% of the claimed ports free", "TCP connections to other destinations share ports, where no further block is to be had", Worker(|count| count.connections_shared);
             "tcp-resets" = RESET_RATE, "segments/s", "the sender gets no reset", Worker(|count| count.resets_suppressed);
             "picked-up-idle" = TCP_PICKED_UP_IDLE, "", "a connection that was picked up, and that only one peer speaks on, ends", Never;
             "tcp-idle" = TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;

@@ -107,8 +107,7 @@ fn no_address_but_the_bridges(host: &Host, a: &Container) {
     host.netns()
         .run_lines(&["ip addr del 203.0.113.7/32 dev lo", "ip route replace default dev nic0"]);
     let output = host.netns().exec(&["ip", "route", "get", &FAR4.to_string()]);
-    let own = [a.gateway().to_string(), "192.0.0.8".to_owned()];
-    assert!(!own.iter().any(|own| output.stdout.contains(own.as_str())), "{output}");
+    assert!(!output.stdout.contains(&a.gateway().to_string()), "{output}");
     for inside in [a.v4(), a.v6()] {
         host.netns().ping(inside);
     }

@@ -223,6 +223,10 @@ fn containers_of_docker0_reach_published_ports() {
     let other = ["-p", "8081:80", "--allow-from", "198.51.100.0/24"];
     let limited = host.container_with("limited", &other);
     let _limited = limited.serve("tcp", ANY4, 80);
+    let sources = ["--allow-from", "172.17.0.0/24", "--allow-from", "172.17.0.0/16"];
+    let mut options = vec!["-p", "8082:80", "-p", "172.17.0.1:8083:80/udp"];
+    options.extend(sources.iter().chain(&["--allow-from", "fd17::/64"]));
+    let allowed = host.container_with("allowed", &options);
     host.netns().set_sysctl("net/ipv4/ip_forward", "1");
     host.netns().set_sysctl("net/ipv6/conf/all/forwarding", "1");
     for (any, own, near) in [(ANY4, HOST4, "172.17.0.1"), (ANY6, HOST6, "fd17::1")] {
@@ -235,6 +239,12 @@ fn containers_of_docker0_reach_published_ports() {
         }
     }
     assert!(!docker.can_ask("tcp", HOST4, 8081), "only for others");
+    let _udp = allowed.serve("udp", ANY4, 80);
+    for (any, own) in [(ANY4, HOST4), (ANY6, HOST6)] {
+        let _service = allowed.serve("tcp", any, 80);
+        wait_for("a sender that may", FOLLOWED_MAX, || docker.can_ask("tcp", own, 8082));
+    }
+    wait_for("at an address", FOLLOWED_MAX, || docker.can_ask("udp", address("172.17.0.1"), 8083));
     assert_eq!(uplinks(&host), ["nic0"]);
     host.balanced();
 }

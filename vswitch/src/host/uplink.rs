@@ -76,17 +76,17 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use devices::{TapId, UplinkSelector};
 pub(crate) use error::UplinkError;
-pub(crate) use portless::NotesOfHost;
+pub(crate) use portless::{PortlessNote, PortlessNotes};
 #[cfg(test)]
 pub(crate) use rules::Rules;
 pub(crate) use rules::{Lookup, RuleLayer, Scope};
-pub(crate) use snat_blocks::SnatBlocks;
+pub(crate) use snat_blocks::{Claimed, SnatBlocks};
 pub(crate) use state::{HostTable, LinkState, Route, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
-use super::nft;
+use super::nft::{self, Forwards};
 use super::own_device::{self, Found, Presence, Repairs};
 use super::proxy::syn_watch::SynWatch;
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
@@ -149,6 +149,8 @@ pub(crate) struct Uplink {
     neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
     portless: Portless,
     untaken: UplinkTaps,
+    /// What is published, and an entry for each of them.
+    published: Forwards,
     entries: Vec<Entry>,
     syns: SynWatch,
     stale_flows: StaleFlows,
@@ -201,6 +203,7 @@ impl Uplink {
             neigh_requests,
             portless,
             untaken,
+            published: Forwards::default(),
             entries: Vec::new(),
             syns,
             stale_flows: StaleFlows::default(),
@@ -232,9 +235,7 @@ impl Uplink {
         for (tap, mtu) in self.shared.taps().await {
             match found.presence(tap.ifindex, &tap.name) {
                 Presence::Here(link) => {
-                    let restored =
-                        own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
-                    repairs.extend(restored.await);
+                    repairs.extend(own_device::restore_uplink_tap(netlink, link).await);
                 }
                 Presence::Gone => match device::make_again(netlink, &tap, queues, mtu).await {
                     Ok(again) => {
@@ -256,14 +257,8 @@ impl Uplink {
         (repairs, made)
     }
 
-    /// Restores the kernel's settings of which no event tells; those of the TAPs only where their names are not
-    /// others'.
-    pub(crate) async fn restore_settings(&mut self, are_taps_ours: bool, repairs: &mut Repairs) {
-        let taps = if are_taps_ours { self.shared.taps().await } else { Vec::new() };
-        for (tap, _) in taps {
-            let part = format_args!("rp_filter of {}", tap.name);
-            repairs.add_checked(part, own_device::restore_rp_filter(&tap.name));
-        }
+    /// Restores the kernel's settings of which no event tells.
+    pub(crate) fn restore_settings(&mut self, repairs: &mut Repairs) {
         if let Some(forwarding) = &mut self.forwarding {
             let done = forwarding.switch_on_again(self.shared.state_dir());
             repairs.add_checked("net.ipv4.ip_forward", done);
@@ -296,8 +291,8 @@ impl Uplink {
         }
     }
 
-    /// Takes, once, the notes of remotes and protocols without ports that containers asked for and the host itself uses.
-    pub(crate) fn take_notes_of_host(&mut self) -> Option<NotesOfHost> {
+    /// Takes, once, the notes of remotes and protocols without ports that containers asked for: whose they are.
+    pub(crate) fn take_portless_notes(&mut self) -> Option<PortlessNotes> {
         self.portless.notes.take()
     }
 

@@ -7,7 +7,7 @@ use wire::icmp_error::IcmpError;
 use wire::meta::{L3, Meta};
 
 use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
-use super::portless::group_of;
+use super::portless::{Handover, group_of};
 use super::size::Fit;
 use super::{Router, UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
@@ -37,8 +37,15 @@ impl ForwardCtx<'_> {
             return;
         }
         let taken = self.state.portless.take(self.now, flow, (ctx.port, view.src, external));
-        if let Err(reason) = taken {
-            return self.reject(ctx, source, Rejection::new(reason, IcmpError::Prohibited));
+        match taken {
+            Err(reason) => {
+                return self.reject(ctx, source, Rejection::new(reason, IcmpError::Prohibited));
+            }
+            Ok(Handover::Claimed(_)) => {
+                self.enqueue(ctx);
+                return;
+            }
+            Ok(Handover::Done) => {}
         }
         let edit = edit(external, view.dst);
         self.state.counters.translated += 1;

@@ -57,7 +57,7 @@ mod tests {
             external_v6: None,
             sources: Vec::new(),
             host_addrs: Vec::new(),
-            ports: 20_000..=32_767,
+            ports: 20_000..=29_999,
             published: Vec::new(),
             quota: 100,
         };

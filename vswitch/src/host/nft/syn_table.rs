@@ -22,11 +22,10 @@ use vswitch_sys::socket::Socket;
 use vswitch_sys::table::{Flagged, Flags};
 use vswitch_sys::{Batch, ChainType, Hook, MsgType, ProtoFamily, Table};
 
-use super::blocking;
 use super::build::{ChainHook, Writer, device_is, l4proto_is, text};
 use super::exchange;
 use super::kernel::{NftError, table_name};
-use super::rules::{Protocol, protocol_number};
+use super::{Protocol, blocking, protocol_number};
 use crate::host::limits::{SYN_KNOWN, SYNS_KNOWN_MAX};
 
 /// Just after `NF_IP6_PRI_NAT_SRC`.
@@ -52,7 +51,6 @@ const PORTS: &CStr = c"ports";
 pub(crate) struct SynTable {
     socket: Socket,
     name: CString,
-    ports: BTreeSet<u16>,
 }
 
 impl SynTable {
@@ -69,8 +67,8 @@ impl SynTable {
         let name = text(&format!("{}/syn", table_name(bridge).to_string_lossy()));
         blocking(move || {
             let socket = exchange::open().map_err(NftError::Socket)?;
-            let table = Self { socket, name, ports };
-            table.send(write(&table.name, group, &table.ports))?;
+            let table = Self { socket, name };
+            table.send(write(&table.name, group, &ports))?;
             Ok(table)
         })
         .await
@@ -80,13 +78,17 @@ impl SynTable {
     ///
     /// # Errors
     /// The kernel refuses: the table is gone then.
-    pub(crate) async fn change(self, ports: BTreeSet<u16>) -> Result<Self, NftError> {
-        if ports == self.ports {
+    pub(crate) async fn change(
+        self,
+        gone: BTreeSet<u16>,
+        new: BTreeSet<u16>,
+    ) -> Result<Self, NftError> {
+        if gone.is_empty() && new.is_empty() {
             return Ok(self);
         }
         blocking(move || {
-            self.send(write_change(&self.name, &self.ports, &ports))?;
-            Ok(Self { ports, ..self })
+            self.send(write_change(&self.name, &gone, &new))?;
+            Ok(self)
         })
         .await
     }
@@ -111,7 +113,7 @@ fn write(name: &CString, group: u16, ports: &BTreeSet<u16>) -> Batch {
 
 fn write_rules(writer: &mut Writer<'_>, group: u16, ports: &BTreeSet<u16>) {
     let mut served = writer.set(PORTS, &[Field::Port]);
-    add(&mut served, ports.iter());
+    add(&mut served, ports);
     served.put(writer.batch);
     let key = [Field::Port, Field::Port, Field::Number];
     let known = writer.dynamic_set(c"known", &key, (SYN_KNOWN, SYNS_KNOWN_MAX));
@@ -144,12 +146,10 @@ fn write_rules(writer: &mut Writer<'_>, group: u16, ports: &BTreeSet<u16>) {
     writer.rule(&chain, &[&is_syn, &hand_over]);
 }
 
-fn write_change(name: &CString, from: &BTreeSet<u16>, to: &BTreeSet<u16>) -> Batch {
+fn write_change(name: &CString, gone: &BTreeSet<u16>, new: &BTreeSet<u16>) -> Batch {
     let mut batch = Batch::new();
     let table = Table::new(name, ProtoFamily::Ipv6);
-    for (ports, change) in
-        [(from.difference(to), MsgType::Del), (to.difference(from), MsgType::Add)]
-    {
+    for (ports, change) in [(gone, MsgType::Del), (new, MsgType::Add)] {
         let mut set = Set::new(PORTS, 1, &table, &[Field::Port]);
         add(&mut set, ports);
         set.put_elements(&mut batch, change);
@@ -157,7 +157,7 @@ fn write_change(name: &CString, from: &BTreeSet<u16>, to: &BTreeSet<u16>) -> Bat
     batch
 }
 
-fn add<'a>(set: &mut Set<'_>, ports: impl Iterator<Item = &'a u16>) {
+fn add(set: &mut Set<'_>, ports: &BTreeSet<u16>) {
     for port in ports {
         let port = port.to_be_bytes();
         set.add(&[&port], &[&port]);

@@ -41,8 +41,9 @@ struct Listener {
 struct SynListeners(Arc<Mutex<HashMap<u16, Listener>>>);
 
 impl SynListeners {
-    fn keep(&self, ports: &BTreeSet<u16>) {
-        self.lock().retain(|port, _| ports.contains(port));
+    fn forget<'a>(&self, ports: impl Iterator<Item = &'a u16>) {
+        let mut listeners = self.lock();
+        ports.for_each(|port| drop(listeners.remove(port)));
     }
 
     /// Gives a SYN to the task of its port; lets it pass if there is none, or it has too many.
@@ -81,6 +82,7 @@ enum State {
 pub(in crate::host) struct SynWatch {
     bridge: String,
     listeners: SynListeners,
+    ports: BTreeSet<u16>,
     state: State,
 }
 
@@ -96,7 +98,8 @@ enum WatchError {
 
 impl SynWatch {
     pub(in crate::host) fn new(bridge: &str) -> Self {
-        Self { bridge: bridge.to_owned(), listeners: SynListeners::default(), state: State::Idle }
+        let (listeners, ports) = (SynListeners::default(), BTreeSet::new());
+        Self { bridge: bridge.to_owned(), listeners, ports, state: State::Idle }
     }
 
     /// The SYNs to a socket at this address from now on, if its port is heard; none for another family.
@@ -108,19 +111,26 @@ impl SynWatch {
         heard
     }
 
-    /// Hears the SYNs to these ports, and no others.
-    pub(in crate::host) async fn set_ports(&mut self, ports: BTreeSet<u16>) {
-        self.listeners.keep(&ports);
+    /// Hears the SYNs to other ports than before, of those of publications that change.
+    pub(in crate::host) async fn change_ports(
+        &mut self,
+        former: &BTreeSet<u16>,
+        ports: &BTreeSet<u16>,
+    ) {
+        let (gone, new): (BTreeSet<u16>, BTreeSet<u16>) = (former - ports, ports - former);
+        self.listeners.forget(gone.iter());
+        self.ports.retain(|port| !gone.contains(port));
+        self.ports.extend(&new);
         let result = match std::mem::replace(&mut self.state, State::Idle) {
             State::Unavailable => Ok(State::Unavailable),
-            _ if ports.is_empty() => Ok(State::Idle),
-            State::Idle => self.load(ports).await,
-            State::Loaded(table, task) => match table.change(ports.clone()).await {
+            _ if self.ports.is_empty() => Ok(State::Idle),
+            State::Idle => self.load().await,
+            State::Loaded(table, task) => match table.change(gone, new).await {
                 Ok(table) => Ok(State::Loaded(table, task)),
                 // Somebody deleted a part of it.
                 Err(error) => {
                     tracing::debug!(%error, "loading the rules for SYNs to [::1] again");
-                    self.load(ports).await
+                    self.load().await
                 }
             },
         };
@@ -133,12 +143,12 @@ impl SynWatch {
         });
     }
 
-    async fn load(&self, ports: BTreeSet<u16>) -> Result<State, WatchError> {
+    async fn load(&self) -> Result<State, WatchError> {
         let raw = RawSocket::open().map_err(WatchError::Raw)?;
         let (socket, group) = bind_group().map_err(WatchError::Group)?;
         let socket = datagrams(socket).map_err(WatchError::Group)?;
         let task = Task::spawn(watch(socket, raw, self.listeners.clone()));
-        let table = SynTable::load(&self.bridge, group, ports).await?;
+        let table = SynTable::load(&self.bridge, group, self.ports.clone()).await?;
         Ok(State::Loaded(table, task))
     }
 }

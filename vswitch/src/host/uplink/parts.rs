@@ -4,7 +4,8 @@
 //! everything as before. Dropped as they are, they leave settings behind, as a crash does: see
 //! [`restore_after_crash`](super::restore_after_crash).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -17,7 +18,7 @@ use super::{
     Followed, HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow,
 };
 use crate::host::Netlink;
-use crate::host::nft::{Firewall, Forward, TablesParts};
+use crate::host::nft::{Firewall, Forward, Forwards, TablesParts};
 use crate::host::proxy::syn_watch::SynWatch;
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
@@ -27,7 +28,7 @@ use crate::host::stale_flows::StaleFlows;
 /// A published port or range, with the sockets that reserve it.
 #[derive(Debug)]
 pub(crate) struct PublishedParts {
-    forward: Forward,
+    forward: Arc<Forward>,
     reservation: PortReservation,
 }
 
@@ -122,7 +123,9 @@ impl Uplink {
         let mut syns = SynWatch::new(&config.bridge);
         let (mut monitor, kernel) = connect(config, taps).await?;
         let state = monitor.compile(&kernel, None, &|| {}).await?;
-        let forwards = parts.published.iter().map(|one| one.forward.clone()).collect();
+        let forwards: Vec<_> = parts.published.iter().map(|one| one.forward.clone()).collect();
+        let forwards = Forwards::new(forwards);
+        let published = forwards.clone();
         let former = (firewall, loaded);
         let shared =
             Shared::from_parts(fixed, former, state.clone(), parts.networks, forwards).await?;
@@ -130,7 +133,7 @@ impl Uplink {
         for PublishedParts { forward, reservation } in parts.published {
             entries.push(Entry::serve(forward, reservation, &syns)?);
         }
-        syns.set_ports(proxied_ports(&entries)).await;
+        syns.change_ports(&BTreeSet::new(), &proxied_ports(&entries)).await;
         let (Followed { monitor, neigh_requests, portless }, states) =
             follow(monitor, &shared, state);
         let uplink = Self {
@@ -139,6 +142,7 @@ impl Uplink {
             neigh_requests,
             portless,
             untaken,
+            published,
             entries,
             syns,
             stale_flows: StaleFlows::default(),

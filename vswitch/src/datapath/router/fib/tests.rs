@@ -24,7 +24,7 @@ fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
         external_v6: None,
         sources: Vec::new(),
         host_addrs: Vec::new(),
-        ports: 20_000..=32_767,
+        ports: 20_000..=29_999,
         published: Vec::new(),
         quota: 100,
     };

@@ -22,14 +22,14 @@ fn connections_to_the_ipv6_loopback_are_carried() {
         let (mut uplink, _states) = start(directory.path(), AUTO).await.unwrap();
         let mut here = forward(None, 8080, 8080, 80);
         here.to4 = Some(Ipv4Addr::new(10, 99, 0, 1));
-        uplink.set_published(vec![here]).await.unwrap();
+        uplink.set_published([here].into_iter().collect()).await.unwrap();
         let mut client = TcpStream::connect("[::1]:8080").await.unwrap();
         client.write_all(b"hello").await.unwrap();
         let mut answer = Vec::new();
         let read = tokio::time::timeout(WAIT_MAX, client.read_to_end(&mut answer)).await;
         read.expect("in time").unwrap();
         assert_eq!(answer, b"hello");
-        uplink.set_published(Vec::new()).await.unwrap();
+        uplink.set_published(Forwards::default()).await.unwrap();
         // A program that another test starts has the socket, too, from its fork to its exec.
         let refused = async {
             while TcpStream::connect("[::1]:8080").await.is_ok() {
@@ -59,7 +59,7 @@ fn the_kernel_accepts_whom_the_container_accepts() {
         assert!(!rules().contains("/syn"), "{}", rules());
         let mut here = forward(None, 8080, 8080, 80);
         here.to4 = Some(Ipv4Addr::new(10, 99, 0, 1));
-        uplink.set_published(vec![here.clone()]).await.unwrap();
+        uplink.set_published([here.clone()].into_iter().collect()).await.unwrap();
         assert!(rules().contains("table ip6 vswitch-br0/syn"), "{}", rules());
         assert_eq!(connect().await.map(drop), Err(ErrorKind::ConnectionRefused));
         let server = Listener::bind("10.99.0.1:80").await.unwrap();
@@ -76,9 +76,9 @@ fn the_kernel_accepts_whom_the_container_accepts() {
         // The port leads elsewhere: by another task.
         let _server = Listener::bind("10.99.0.1:81").await.unwrap();
         here.to_port = 81;
-        uplink.set_published(vec![here]).await.unwrap();
+        uplink.set_published([here].into_iter().collect()).await.unwrap();
         connect().await.unwrap();
-        uplink.set_published(Vec::new()).await.unwrap();
+        uplink.set_published(Forwards::default()).await.unwrap();
         assert!(!rules().contains("/syn"), "{}", rules());
         uplink.stop().await;
     });
