@@ -8,7 +8,8 @@
 //! stopped. While the set is full, all SYNs pass.
 //!
 //! A chain of type `nat` sees the first packet of a connection only: no other one costs anything. Where the kernel does not
-//! track the loopback device (`notrack`), SYNs pass. At `postrouting`, the host's own rules for `output` have judged.
+//! track the loopback device (`notrack`), SYNs pass. At `postrouting`, the host's own rules for `output` have judged. SYNs
+//! that they have translated pass.
 //!
 //! The table belongs to its socket, and goes with it. A kernel that has no owners (before Linux 5.12) gets none, since it
 //! would stay after a crash.
@@ -16,7 +17,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
-use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
+use vswitch_sys::expr::{Base, CT_STATUS_DNAT, Cmp, Expr, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
 use vswitch_sys::socket::Socket;
 use vswitch_sys::table::{Flagged, Flags};
@@ -125,6 +126,10 @@ fn write_rules(writer: &mut Writer<'_>, group: u16, ports: &BTreeSet<u16>) {
         Expr::ct_state(Reg::R0),
         Expr::mask(Reg::R0, &NEW.to_ne_bytes()),
         Expr::cmp(Reg::R0, Cmp::Neq, &[0; 4]),
+        // One that the host's own rules have translated cannot be repeated: the packet is not what its client has sent.
+        Expr::ct_status(Reg::R0),
+        Expr::mask(Reg::R0, &CT_STATUS_DNAT.to_ne_bytes()),
+        Expr::cmp(Reg::R0, Cmp::Eq, &[0; 4]),
         Expr::payload(Base::Transport, FLAGS_AT, 1, Reg::R0),
         Expr::mask(Reg::R0, &[FLAGS]),
         Expr::cmp(Reg::R0, Cmp::Eq, &[SYN]),
