@@ -2,7 +2,7 @@
 //!
 //! # Theory of operation
 //!
-//! A SYN to one of the `ports` on the loopback device is noted in the set `known` by its ports and sequence number, copied
+//! A SYN to a socket of the proxy on the loopback device, by its address and port or by its port alone, is noted in the set `known` by its ports and sequence number, copied
 //! to a log group, and dropped. It passes when it comes again, by whomever: the proxy repeats it once the container has
 //! accepted, and so does the client after a second. So nobody waits longer than that for a proxy that is busy, or has
 //! stopped. While the set is full, all SYNs pass.
@@ -16,6 +16,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
+use std::net::Ipv6Addr;
 
 use vswitch_sys::expr::{Base, CT_STATUS_DNAT, Cmp, Expr, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
@@ -45,7 +46,14 @@ const SYN: u8 = 0x02;
 
 const HINT: &str = "it needs Linux 5.12 and the modules nft_log and nfnetlink_log";
 
+/// Sockets of one address, and of all.
+const SOCKETS: &CStr = c"sockets";
 const PORTS: &CStr = c"ports";
+const SOCKETS_KEY: [Field; 2] = [Field::Ipv6, Field::Port];
+const PORTS_KEY: [Field; 1] = [Field::Port];
+
+/// Address and port of a socket; the unspecified address is all.
+pub(crate) type BoundTo = (Ipv6Addr, u16);
 
 /// The table of a switch.
 #[derive(Debug)]
@@ -55,34 +63,34 @@ pub(crate) struct SynTable {
 }
 
 impl SynTable {
-    /// Loads the table for these ports. SYNs go to a log group.
+    /// Loads the table for these sockets. SYNs go to a log group.
     ///
     /// # Errors
     /// The kernel refuses: nothing is changed then.
     pub(crate) async fn load(
         bridge: &str,
         group: u16,
-        ports: BTreeSet<u16>,
+        sockets: BTreeSet<BoundTo>,
     ) -> Result<Self, NftError> {
         // No device has a slash in its name, so the table is no other switch's.
         let name = text(&format!("{}/syn", table_name(bridge).to_string_lossy()));
         blocking(move || {
             let socket = exchange::open().map_err(NftError::Socket)?;
             let table = Self { socket, name };
-            table.send(write(&table.name, group, &ports))?;
+            table.send(write(&table.name, group, &sockets))?;
             Ok(table)
         })
         .await
     }
 
-    /// Changes the ports.
+    /// Changes the sockets.
     ///
     /// # Errors
     /// The kernel refuses: the table is gone then.
     pub(crate) async fn change(
         self,
-        gone: BTreeSet<u16>,
-        new: BTreeSet<u16>,
+        gone: BTreeSet<BoundTo>,
+        new: BTreeSet<BoundTo>,
     ) -> Result<Self, NftError> {
         if gone.is_empty() && new.is_empty() {
             return Ok(self);
@@ -104,23 +112,21 @@ impl SynTable {
     }
 }
 
-fn write(name: &CString, group: u16, ports: &BTreeSet<u16>) -> Batch {
+fn write(name: &CString, group: u16, sockets: &BTreeSet<BoundTo>) -> Batch {
     let mut batch = Batch::new();
     let table = Table::new(name, ProtoFamily::Ipv6);
     batch.add(&Flagged { table: &table, flags: Flags::Owner }, MsgType::Add);
-    write_rules(&mut Writer::new(&mut batch, &table, 0), group, ports);
+    write_rules(&mut Writer::new(&mut batch, &table, 0), group, sockets);
     batch
 }
 
-fn write_rules(writer: &mut Writer<'_>, group: u16, ports: &BTreeSet<u16>) {
-    let mut served = writer.set(PORTS, &[Field::Port]);
-    add(&mut served, ports);
-    served.put(writer.batch);
+fn write_rules(writer: &mut Writer<'_>, group: u16, sockets: &BTreeSet<BoundTo>) {
+    let mut served = [writer.keys(SOCKETS, &SOCKETS_KEY), writer.set(PORTS, &PORTS_KEY)];
+    add(&mut served, sockets);
+    served.iter().for_each(|set| set.put(writer.batch));
     let key = [Field::Port, Field::Port, Field::Number];
     let known = writer.dynamic_set(c"known", &key, (SYN_KNOWN, SYNS_KNOWN_MAX));
     known.put(writer.batch);
-    let at = ChainHook::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY);
-    let chain = writer.chain(c"postrouting", at);
     let is_syn = [
         // A rule that reads the state makes the kernel track.
         Expr::ct_state(Reg::R0),
@@ -133,38 +139,55 @@ fn write_rules(writer: &mut Writer<'_>, group: u16, ports: &BTreeSet<u16>) {
         Expr::payload(Base::Transport, FLAGS_AT, 1, Reg::R0),
         Expr::mask(Reg::R0, &[FLAGS]),
         Expr::cmp(Reg::R0, Cmp::Eq, &[SYN]),
-        Expr::payload(Base::Transport, 2, 2, Reg::R0),
-        Expr::lookup(Reg::R0, &served),
     ];
+    let to_loopback = device_is(Meta::OifName, Cmp::Eq, c"lo");
+    let is_tcp = l4proto_is(protocol_number(Protocol::Tcp));
+    let is_syn = [&to_loopback[..], &is_tcp, &is_syn].concat();
+    let [at_one, at_all] = &served;
+    let port = |to| Expr::payload(Base::Transport, 2, 2, to);
+    let to_one = [
+        Expr::payload(Base::Network, 24, 16, Reg::R0),
+        port(Reg::R0.after(16)),
+        Expr::lookup(Reg::R0, at_one),
+    ];
+    let to_all = [port(Reg::R0), Expr::lookup(Reg::R0, at_all)];
     let source = Reg::R0;
     let destination = source.after(2);
     let identity = [
         Expr::payload(Base::Transport, 0, 2, source),
-        Expr::payload(Base::Transport, 2, 2, destination),
+        port(destination),
         Expr::payload(Base::Transport, 4, 4, destination.after(2)),
     ];
-    let to_loopback = device_is(Meta::OifName, Cmp::Eq, c"lo");
-    let is_tcp = l4proto_is(protocol_number(Protocol::Tcp));
-    let is_syn = [&to_loopback[..], &is_tcp, &is_syn, &identity].concat();
-    writer.rule(&chain, &[&is_syn, &[Expr::lookup(source, &known), Expr::accept()]]);
-    let hand_over = [Expr::add_to(source, &known), Expr::log(group, COPIED_LEN), Expr::drop()];
-    writer.rule(&chain, &[&is_syn, &hand_over]);
+    let hand_over = writer.chain(c"hand_over", ChainHook::Jump);
+    writer.rule(&hand_over, &[&identity, &[Expr::lookup(source, &known), Expr::accept()]]);
+    let keep = [Expr::add_to(source, &known), Expr::log(group, COPIED_LEN), Expr::drop()];
+    writer.rule(&hand_over, &[&identity, &keep]);
+    let at = ChainHook::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY);
+    let chain = writer.chain(c"postrouting", at);
+    writer.rule(&chain, &[&is_syn, &to_one, &[Expr::jump(c"hand_over")]]);
+    writer.rule(&chain, &[&is_syn, &to_all, &[Expr::jump(c"hand_over")]]);
 }
 
-fn write_change(name: &CString, gone: &BTreeSet<u16>, new: &BTreeSet<u16>) -> Batch {
+fn write_change(name: &CString, gone: &BTreeSet<BoundTo>, new: &BTreeSet<BoundTo>) -> Batch {
     let mut batch = Batch::new();
     let table = Table::new(name, ProtoFamily::Ipv6);
-    for (ports, change) in [(gone, MsgType::Del), (new, MsgType::Add)] {
-        let mut set = Set::new(PORTS, 1, &table, &[Field::Port]);
-        add(&mut set, ports);
-        set.put_elements(&mut batch, change);
+    for (sockets, change) in [(gone, MsgType::Del), (new, MsgType::Add)] {
+        let mut sets =
+            [Set::keys(SOCKETS, 1, &table, &SOCKETS_KEY), Set::new(PORTS, 2, &table, &PORTS_KEY)];
+        add(&mut sets, sockets);
+        sets.iter().for_each(|set| set.put_elements(&mut batch, change));
     }
     batch
 }
 
-fn add(set: &mut Set<'_>, ports: &BTreeSet<u16>) {
-    for port in ports {
-        let port = port.to_be_bytes();
-        set.add(&[&port], &[&port]);
+/// Adds each socket to its set: of those of one address, or of all.
+fn add([at_one, at_all]: &mut [Set<'_>; 2], sockets: &BTreeSet<BoundTo>) {
+    for (address, port) in sockets {
+        let (is_all, port) = (address.is_unspecified(), port.to_be_bytes());
+        let address = address.octets();
+        match is_all {
+            true => at_all.add(&[&port], &[&port]),
+            false => at_one.add(&[&address, &port], &[&address, &port]),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Hears the SYNs to all ports of the proxy, and has the port's task decide.
+//! Hears the SYNs to all sockets of the proxy, and has the port's task decide.
 //!
 //! Without `CAP_NET_RAW`, or where the kernel lacks a part of it, nothing is loaded: the kernel accepts, and a client whose
 //! container refuses gets a reset afterwards.
@@ -22,37 +22,29 @@ use super::syn::{RawSocket, Syn};
 use crate::host::limits::{
     NFT_ANSWER_MAX, PROXY_ERROR_PAUSE, PROXY_SYNS_MAX, SYN_BUFFER, SYN_GROUP, SYN_GROUPS_TRIED,
 };
-use crate::host::nft::{NftError, SynTable};
+use crate::host::nft::{BoundTo, NftError, SynTable};
 use crate::host::task::Task;
 
 /// Bytes of a packet that are wanted, and of a message with it.
 const PACKET_LEN: u32 = 100;
 const MESSAGE_LEN: u32 = 512;
 
-/// A port's task, and the address that its socket is bound to.
-#[derive(Debug)]
-struct Listener {
-    at: Ipv6Addr,
-    syns: mpsc::Sender<Syn>,
-}
-
-/// The tasks of ports.
+/// The tasks of ports, by what their sockets are bound to.
 #[derive(Debug, Clone, Default)]
-struct SynListeners(Arc<Mutex<HashMap<u16, Listener>>>);
+struct SynListeners(Arc<Mutex<HashMap<BoundTo, mpsc::Sender<Syn>>>>);
 
 impl SynListeners {
-    fn forget<'a>(&self, ports: impl Iterator<Item = &'a u16>) {
+    fn forget<'a>(&self, sockets: impl Iterator<Item = &'a BoundTo>) {
         let mut listeners = self.lock();
-        ports.for_each(|port| drop(listeners.remove(port)));
+        sockets.for_each(|socket| drop(listeners.remove(socket)));
     }
 
     /// Gives a SYN to the task of its port; lets it pass if there is none, or it has too many.
     fn give(&self, syn: Syn) {
         let listeners = self.lock();
-        let (address, port) = syn.to;
-        let is_for = |it: &&Listener| it.at.is_unspecified() || it.at == address;
-        let surplus = match listeners.get(&port).filter(is_for) {
-            Some(listener) => listener.syns.try_send(syn).err().map(|error| match error {
+        let at_all = (Ipv6Addr::UNSPECIFIED, syn.to.1);
+        let surplus = match listeners.get(&syn.to).or_else(|| listeners.get(&at_all)) {
+            Some(listener) => listener.try_send(syn).err().map(|error| match error {
                 mpsc::error::TrySendError::Full(syn) | mpsc::error::TrySendError::Closed(syn) => {
                     syn
                 }
@@ -63,26 +55,26 @@ impl SynListeners {
         surplus.iter().for_each(Syn::repeat);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u16, Listener>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BoundTo, mpsc::Sender<Syn>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
 enum State {
-    /// No port is served.
+    /// No socket is served.
     Idle,
     Loaded(SynTable, Task),
     /// The kernel has refused.
     Unavailable,
 }
 
-/// Hears SYNs while there are ports.
+/// Hears SYNs while there are sockets.
 #[derive(Debug)]
 pub(in crate::host) struct SynWatch {
     bridge: String,
     listeners: SynListeners,
-    ports: BTreeSet<u16>,
+    sockets: BTreeSet<BoundTo>,
     state: State,
 }
 
@@ -98,32 +90,32 @@ enum WatchError {
 
 impl SynWatch {
     pub(in crate::host) fn new(bridge: &str) -> Self {
-        let (listeners, ports) = (SynListeners::default(), BTreeSet::new());
-        Self { bridge: bridge.to_owned(), listeners, ports, state: State::Idle }
+        let (listeners, sockets) = (SynListeners::default(), BTreeSet::new());
+        Self { bridge: bridge.to_owned(), listeners, sockets, state: State::Idle }
     }
 
-    /// The SYNs to a socket at this address from now on, if its port is heard; none for another family.
+    /// The SYNs to a socket at this address from now on, if it is heard; none for another family.
     pub(super) fn listen(&self, at: Option<SocketAddr>) -> mpsc::Receiver<Syn> {
         let (syns, heard) = mpsc::channel(PROXY_SYNS_MAX);
         if let Some(SocketAddr::V6(at)) = at {
-            self.listeners.lock().insert(at.port(), Listener { at: *at.ip(), syns });
+            self.listeners.lock().insert((*at.ip(), at.port()), syns);
         }
         heard
     }
 
-    /// Hears the SYNs to other ports than before, of those of publications that change.
-    pub(in crate::host) async fn change_ports(
+    /// Hears the SYNs to other sockets than before, of those of publications that change.
+    pub(in crate::host) async fn change(
         &mut self,
-        former: &BTreeSet<u16>,
-        ports: &BTreeSet<u16>,
+        former: &BTreeSet<BoundTo>,
+        sockets: &BTreeSet<BoundTo>,
     ) {
-        let (gone, new): (BTreeSet<u16>, BTreeSet<u16>) = (former - ports, ports - former);
+        let (gone, new): (BTreeSet<_>, BTreeSet<_>) = (former - sockets, sockets - former);
         self.listeners.forget(gone.iter());
-        self.ports.retain(|port| !gone.contains(port));
-        self.ports.extend(&new);
+        self.sockets.retain(|socket| !gone.contains(socket));
+        self.sockets.extend(&new);
         let result = match std::mem::replace(&mut self.state, State::Idle) {
             State::Unavailable => Ok(State::Unavailable),
-            _ if self.ports.is_empty() => Ok(State::Idle),
+            _ if self.sockets.is_empty() => Ok(State::Idle),
             State::Idle => self.load().await,
             State::Loaded(table, task) => match table.change(gone, new).await {
                 Ok(table) => Ok(State::Loaded(table, task)),
@@ -148,7 +140,7 @@ impl SynWatch {
         let (socket, group) = bind_group().map_err(WatchError::Group)?;
         let socket = datagrams(socket).map_err(WatchError::Group)?;
         let task = Task::spawn(watch(socket, raw, self.listeners.clone()));
-        let table = SynTable::load(&self.bridge, group, self.ports.clone()).await?;
+        let table = SynTable::load(&self.bridge, group, self.sockets.clone()).await?;
         Ok(State::Loaded(table, task))
     }
 }

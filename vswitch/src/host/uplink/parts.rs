@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::forwarding::{Forwarding, ForwardingParts};
-use super::publish::{Entry, proxied_ports};
+use super::publish::{Entry, proxied_sockets};
 use super::snat_blocks::SharedHeldBlocks;
 use super::tables::{Fixed, Shared};
 use super::taps::{Taps, UplinkTaps};
@@ -133,7 +133,7 @@ impl Uplink {
         for PublishedParts { forward, reservation } in parts.published {
             entries.push(Entry::serve(forward, reservation, &syns)?);
         }
-        syns.change_ports(&BTreeSet::new(), &proxied_ports(&entries)).await;
+        syns.change(&BTreeSet::new(), &proxied_sockets(&entries)).await;
         let (Followed { monitor, neigh_requests, portless }, states) =
             follow(monitor, &shared, state);
         let uplink = Self {

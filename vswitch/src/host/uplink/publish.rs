@@ -1,13 +1,13 @@
 //! Published ports: reserved on the host, redirected by nftables, and relayed from [::1].
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Uplink, UplinkError};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
-use crate::host::nft::{Differing, Forward, Forwards, Protocol, Published};
+use crate::host::nft::{BoundTo, Differing, Forward, Forwards, Protocol, Published};
 use crate::host::proxy::syn_watch::SynWatch;
 use crate::host::proxy::{Proxy, ProxySocket};
 use crate::host::reserve::reserved_ports::PortSet;
@@ -127,7 +127,7 @@ impl Uplink {
     /// Replaces the entries at these positions, and waits for the end of proxies that are not needed any more.
     async fn adopt(&mut self, affected: Range<usize>, plan: Vec<Planned>) {
         let start = affected.start;
-        let proxied_before = proxied_ports(&self.entries[affected.clone()]);
+        let proxied_before = proxied_sockets(&self.entries[affected.clone()]);
         let mut former: Vec<Option<Entry>> = self.entries.drain(affected).map(Some).collect();
         let (mut over, mut entries) = (Vec::new(), Vec::with_capacity(plan.len()));
         for Planned { forward, reservation, proxied } in plan {
@@ -147,10 +147,10 @@ impl Uplink {
             };
             entries.push(Entry { forward, reservation, proxies });
         }
-        let proxied = proxied_ports(&entries);
+        let proxied = proxied_sockets(&entries);
         self.entries.splice(start..start, entries);
         over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
-        self.syns.change_ports(&proxied_before, &proxied).await;
+        self.syns.change(&proxied_before, &proxied).await;
         // Their ports are free only after their end.
         for proxy in over {
             proxy.end().await;
@@ -174,12 +174,19 @@ impl Uplink {
     }
 }
 
-/// Ports of TCP that the proxy serves.
-pub(super) fn proxied_ports(entries: &[Entry]) -> BTreeSet<u16> {
+/// What the sockets of TCP that the proxy serves are bound to.
+pub(super) fn proxied_sockets(entries: &[Entry]) -> BTreeSet<BoundTo> {
     let tcp = entries
         .iter()
         .filter(|it| it.forward.published.protocol == Protocol::Tcp && !it.proxies.is_empty());
-    tcp.flat_map(|it| &it.reservation.served).map(|(port, _)| *port).collect()
+    let bound = tcp.flat_map(|it| {
+        let address = match it.forward.published.address {
+            Some(IpAddr::V6(address)) => address,
+            _ => Ipv6Addr::UNSPECIFIED,
+        };
+        it.reservation.served.iter().map(move |(port, _)| (address, *port))
+    });
+    bound.collect()
 }
 
 /// Sockets of a publication for the proxy of `[::1]`, and the container's addresses to relay to, in their order.
