@@ -229,7 +229,12 @@ impl Uplink {
 
     /// Restores what other programs removed on the host. TAPs that were deleted are made again: their queues are the
     /// ports' new ones.
-    pub(crate) async fn restore(&self, netlink: &Netlink, found: &Found) -> (Repairs, Vec<Tap>) {
+    pub(crate) async fn restore(
+        &mut self,
+        netlink: &Netlink,
+        found: &Found,
+    ) -> (Repairs, Vec<Tap>) {
+        self.syns.try_again().await;
         let (mut repairs, mut made) = (Repairs::default(), Vec::new());
         let queues = self.shared.queues();
         for (tap, mtu) in self.shared.taps().await {

@@ -3,6 +3,9 @@
 //! Without `CAP_NET_RAW`, or where the kernel lacks a part of it, nothing is loaded: the kernel accepts, and a client whose
 //! container refuses gets a reset afterwards.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -65,7 +68,9 @@ enum State {
     /// No socket is served.
     Idle,
     Loaded(SynTable, Task),
-    /// The kernel has refused.
+    /// The kernel has refused for the moment.
+    Refused,
+    /// The kernel lacks a part, or the process a privilege.
     Unavailable,
 }
 
@@ -86,6 +91,30 @@ enum WatchError {
     Group(#[source] io::Error),
     #[error(transparent)]
     Table(#[from] NftError),
+}
+
+impl WatchError {
+    /// Whether another try would end in the same way: the kernel lacks a part, or the process a privilege.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Raw(error) => {
+                let errno = Errno::from_io_error(error);
+                matches!(errno, Some(Errno::PERM | Errno::ACCESS)) || lacks_part(error)
+            }
+            // Not a lack of privileges: a group or a table that another process still has is one that we may not change.
+            Self::Group(error) | Self::Table(NftError::Refused { source: error, .. }) => {
+                lacks_part(error)
+            }
+            Self::Table(_) => false,
+        }
+    }
+}
+
+/// Whether an error says that the kernel lacks a protocol, an expression, or a flag.
+fn lacks_part(error: &io::Error) -> bool {
+    let lacking =
+        [Errno::OPNOTSUPP, Errno::INVAL, Errno::NOENT, Errno::PROTONOSUPPORT, Errno::AFNOSUPPORT];
+    Errno::from_io_error(error).is_some_and(|errno| lacking.contains(&errno))
 }
 
 impl SynWatch {
@@ -113,10 +142,12 @@ impl SynWatch {
         self.listeners.forget(gone.iter());
         self.sockets.retain(|socket| !gone.contains(socket));
         self.sockets.extend(&new);
-        let result = match std::mem::replace(&mut self.state, State::Idle) {
+        let former = std::mem::replace(&mut self.state, State::Idle);
+        let is_warned = matches!(former, State::Refused);
+        let result = match former {
             State::Unavailable => Ok(State::Unavailable),
             _ if self.sockets.is_empty() => Ok(State::Idle),
-            State::Idle => self.load().await,
+            State::Idle | State::Refused => self.load().await,
             State::Loaded(table, task) => match table.change(gone, new).await {
                 Ok(table) => Ok(State::Loaded(table, task)),
                 // Somebody deleted a part of it.
@@ -126,12 +157,33 @@ impl SynWatch {
                 }
             },
         };
+        self.adopt(result, is_warned);
+    }
+
+    /// Tries again what the kernel has refused for the moment.
+    pub(in crate::host) async fn try_again(&mut self) {
+        if matches!(self.state, State::Refused) {
+            let result = self.load().await;
+            self.adopt(result, true);
+        }
+    }
+
+    fn adopt(&mut self, result: Result<State, WatchError>, is_warned: bool) {
         self.state = result.unwrap_or_else(|error| {
-            tracing::info!(
-                %error,
-                "connections to published ports on [::1] are accepted before the container is asked"
-            );
-            State::Unavailable
+            if error.is_final() {
+                tracing::info!(
+                    %error,
+                    "connections to published ports on [::1] are accepted before the container is asked"
+                );
+                return State::Unavailable;
+            }
+            if !is_warned {
+                tracing::warn!(
+                    %error,
+                    "connections to published ports on [::1] are accepted before the container is asked; it is tried again"
+                );
+            }
+            State::Refused
         });
     }
 
