@@ -4,7 +4,7 @@
 //! container's; or it is refused. The client repeats its SYN after a second, which passes: then it takes the answer, whatever it
 //! will be. A client that does not come is forgotten after [`PROXY_SYN_KEPT`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -46,11 +46,27 @@ struct Asked {
 
 type Clients = Mutex<HashMap<(IpAddr, u16), Asked>>;
 
+type Served = Mutex<HashSet<(IpAddr, u16)>>;
+
+/// A client that the kernel has accepted, until this is dropped.
+#[derive(Debug)]
+pub(super) struct ServedClient {
+    client: (IpAddr, u16),
+    served: Arc<Served>,
+}
+
+impl Drop for ServedClient {
+    fn drop(&mut self) {
+        lock(&self.served).remove(&self.client);
+    }
+}
+
 /// The container behind a port, and the clients for which it is asked.
 #[derive(Debug)]
 pub(super) struct AskedContainer {
     to: Arc<[SocketAddr]>,
     clients: Arc<Clients>,
+    served: Arc<Served>,
     permits: Arc<Semaphore>,
     next_id: AtomicU64,
 }
@@ -58,25 +74,30 @@ pub(super) struct AskedContainer {
 impl AskedContainer {
     pub(super) fn new(to: Arc<[SocketAddr]>) -> Self {
         let permits = Arc::new(Semaphore::new(PROXY_SYNS_MAX));
-        Self { to, clients: Arc::default(), permits, next_id: AtomicU64::new(0) }
+        let (clients, served) = (Arc::default(), Arc::default());
+        Self { to, clients, served, permits, next_id: AtomicU64::new(0) }
     }
 
     /// Asks for a client, as the future that it returns.
     ///
     /// # Errors
-    /// The SYN itself: there are too many, or `has_room` says so for connections.
+    /// The SYN itself: there are too many, or `has_room` says so for connections, or it was heard so late that its
+    /// client is served already.
     pub(super) fn begin(
         &self,
         syn: Syn,
         has_room: bool,
     ) -> Result<impl Future<Output = ()> + Send + 'static, Syn> {
+        let client = (IpAddr::V6(syn.client.0), syn.client.1);
+        if lock(&self.served).contains(&client) {
+            return Err(syn);
+        }
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let Some(permit) = permit.ok().filter(|_| has_room) else {
             SYNS_PASSED.count();
             return Err(syn);
         };
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let client = (IpAddr::V6(syn.client.0), syn.client.1);
         let (answer, container) = oneshot::channel();
         let (waiter, taken) = oneshot::channel();
         lock(&self.clients).insert(client, Asked { id, container, _taken: waiter });
@@ -110,6 +131,13 @@ impl AskedContainer {
         let asked = lock(&self.clients).remove(&(client.ip(), client.port()))?;
         Some(asked.container)
     }
+
+    /// Notes that a client is accepted.
+    pub(super) fn serve(&self, client: SocketAddr) -> ServedClient {
+        let client = (client.ip(), client.port());
+        lock(&self.served).insert(client);
+        ServedClient { client, served: Arc::clone(&self.served) }
+    }
 }
 
 /// Whether a client has not taken its connection yet.
@@ -126,6 +154,6 @@ fn forget(clients: &Clients, client: (IpAddr, u16), id: u64) -> bool {
     is_it
 }
 
-fn lock(clients: &Clients) -> MutexGuard<'_, HashMap<(IpAddr, u16), Asked>> {
+fn lock<T>(clients: &Mutex<T>) -> MutexGuard<'_, T> {
     clients.lock().unwrap_or_else(PoisonError::into_inner)
 }

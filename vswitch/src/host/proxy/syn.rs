@@ -1,7 +1,7 @@
 //! A SYN that the kernel has not taken: it may be repeated, or refused.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};

@@ -32,6 +32,8 @@ pub(super) async fn relay_all(
     loop {
         while connections.try_join_next().is_some() {}
         tokio::select! {
+            // A client that the kernel has accepted is one whose SYN has been heard.
+            biased;
             Some(syn) = syns.recv() => match asked.begin(syn, permits.available_permits() > 0) {
                 Ok(asking) => { connections.spawn(asking); }
                 // It waits in the backlog.
@@ -39,14 +41,14 @@ pub(super) async fn relay_all(
             },
             accepted = accept(&listener, &permits) => match accepted {
                 Ok((client, from, permit)) => {
-                    let (to, container) = (Arc::clone(&to), asked.take(from));
+                    let (to, container, served) = (Arc::clone(&to), asked.take(from), asked.serve(from));
                     connections.spawn(async move {
                         let container = match container {
                             Some(container) => container.await.ok().flatten(),
                             None => connect(&to).await,
                         };
                         relay(client, container).await;
-                        drop(permit);
+                        drop((permit, served));
                     });
                 }
                 Err(error) => {

@@ -21,6 +21,13 @@ fn syn_packet(data: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// A SYN of a client on ::1, whose repetition nobody hears.
+pub(in super::super) fn syn_from(port: u16) -> Syn {
+    let mut syn = read(&syn_packet(&[])).expect("a SYN");
+    syn.client.1 = port;
+    syn
+}
+
 fn read(packet: &[u8]) -> Option<Syn> {
     Syn::read(packet, &RawSocket(Arc::new(std::fs::File::open("/dev/null").expect("it").into())))
 }

@@ -2,6 +2,7 @@ use std::io::ErrorKind;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::super::syn::tests::syn_from;
 use super::*;
 
 async fn listener(address: &str) -> (TcpListener, SocketAddr) {
@@ -46,5 +47,24 @@ async fn the_second_address_serves_if_the_first_refuses() {
     drop(served);
     let end = client.read(&mut [0]).await.map_err(|error| error.kind());
     assert_eq!(end, Err(ErrorKind::ConnectionReset));
+    proxy.abort();
+}
+
+/// As after a stop of the daemon: the client has come by its second SYN, and the first is heard only now.
+#[tokio::test]
+async fn a_syn_that_is_heard_late_opens_no_second_connection() {
+    let (published, address) = listener("[::1]:0").await;
+    let (container, to) = listener("127.0.0.1:0").await;
+    let (heard, syns) = mpsc::channel(1);
+    let proxy = tokio::spawn(relay_all(published, vec![to], syns));
+    let client = TcpStream::connect(address).await.expect("it accepts");
+    let port = client.local_addr().expect("an address").port();
+    let _served = container.accept().await.expect("the relayed connection");
+    heard.send(syn_from(port)).await.expect("it is read");
+    // The next one is that of another client.
+    heard.send(syn_from(port - 1)).await.expect("it is read");
+    container.accept().await.expect("the other one");
+    let third = tokio::time::timeout(std::time::Duration::from_millis(200), container.accept());
+    assert!(third.await.is_err(), "a second connection for the first client");
     proxy.abort();
 }
