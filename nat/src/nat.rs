@@ -63,6 +63,7 @@ use crate::table::owners::Owners;
 use crate::table::pages;
 use crate::table::pinholes::Pinholes;
 use crate::table::refusals::Refusals;
+use crate::table::rests::Rests;
 use crate::table::slab::Slab;
 use crate::table::wheel::Wheel;
 use crate::tcp::{self, Effect};
@@ -88,6 +89,7 @@ pub struct Nat {
     pinholes: Pinholes,
     other_syns: OtherSyns,
     refusals: Refusals,
+    rests: Rests,
     wheel: Wheel,
     owners: Owners,
     mappings: Mappings,
@@ -137,6 +139,7 @@ impl Nat {
             pinholes: Pinholes::new(),
             other_syns: OtherSyns::new(),
             refusals: Refusals::new(),
+            rests: Rests::default(),
             wheel: Wheel::new(),
             owners: Owners::new(),
             mappings: Mappings::new(capacity),

@@ -9,8 +9,15 @@ use crate::limits::SHARED_REFUSALS_MAX;
 use crate::owner::OwnerId;
 use crate::state::CoarseTime;
 
-/// A destination by its hash, and who was refused a port towards it.
-pub(crate) type Refused = (u64, OwnerId);
+/// Searches of few tries or of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tries {
+    Few,
+    Many,
+}
+
+/// A destination by its hash, the owner that was refused a port towards it, and the search.
+pub(crate) type Refused = (u64, OwnerId, Tries);
 
 /// The last refusal of each slot.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ impl Refusals {
     }
 }
 
-const fn slot((destination, owner): Refused) -> usize {
-    (destination as usize).wrapping_add(owner.0 as usize) % SHARED_REFUSALS_MAX
+const fn slot((destination, owner, tries): Refused) -> usize {
+    (destination as usize).wrapping_add(owner.0 as usize).wrapping_add(tries as usize)
+        % SHARED_REFUSALS_MAX
 }
