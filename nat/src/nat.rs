@@ -88,7 +88,9 @@ pub struct Nat {
     filter: FilterTable,
     pinholes: Pinholes,
     other_syns: OtherSyns,
+    /// Searches for a shared port by many tries, and by few, that found none.
     refusals: Refusals,
+    dense: Refusals,
     rests: Rests,
     wheel: Wheel,
     owners: Owners,
@@ -139,6 +141,7 @@ impl Nat {
             pinholes: Pinholes::new(),
             other_syns: OtherSyns::new(),
             refusals: Refusals::new(),
+            dense: Refusals::new(),
             rests: Rests::default(),
             wheel: Wheel::new(),
             owners: Owners::new(),

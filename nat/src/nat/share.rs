@@ -36,7 +36,6 @@ use crate::owner::OwnerId;
 use crate::state::{Class, CoarseTime};
 use crate::table::flow::Flow;
 use crate::table::hash::{Key, random};
-use crate::table::refusals::Tries;
 use crate::tuple::Transport;
 
 /// The result of a search.
@@ -81,17 +80,16 @@ impl Nat {
 
     /// A port in use that no connection uses towards the destination, by few tries.
     pub(super) fn share_soon(&mut self, request: &PortRequest) -> Option<u16> {
-        let (destination, owner) = (self.destination(request), request.pool.owner);
-        let is_refused = |tries| self.refusals.has((destination, owner, tries), self.now);
-        if is_refused(Tries::Few) || is_refused(Tries::Many) {
+        let refused = (self.destination(request), request.pool.owner);
+        if self.dense.has(refused, self.now) || self.refusals.has(refused, self.now) {
             return None;
         }
-        let port = self.try_shared(request, SHARED_TRIES_FIRST).free?;
-        if self.is_fair(request) {
-            return Some(port);
+        let found = self.try_shared(request, SHARED_TRIES_FIRST);
+        let port = found.free.filter(|_| self.is_fair(request));
+        if port.is_none() {
+            self.dense.insert(refused, self.now);
         }
-        self.refusals.insert((destination, owner, Tries::Few), self.now);
-        None
+        port
     }
 
     /// The hash of the destination.
@@ -107,7 +105,7 @@ impl Nat {
 
     /// The same by many tries, or the port of a closed connection of the owner to that destination.
     pub(super) fn share_late(&mut self, request: &PortRequest) -> Option<u16> {
-        let refused = (self.destination(request), request.pool.owner, Tries::Many);
+        let refused = (self.destination(request), request.pool.owner);
         if self.refusals.has(refused, self.now) {
             return None;
         }

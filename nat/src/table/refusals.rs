@@ -9,15 +9,8 @@ use crate::limits::SHARED_REFUSALS_MAX;
 use crate::owner::OwnerId;
 use crate::state::CoarseTime;
 
-/// Searches of few tries or of many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tries {
-    Few,
-    Many,
-}
-
-/// A destination by its hash, the owner that was refused a port towards it, and the search.
-pub(crate) type Refused = (u64, OwnerId, Tries);
+/// A destination by its hash, and who was refused a port towards it.
+pub(crate) type Refused = (u64, OwnerId);
 
 /// The last refusal of each slot.
 #[derive(Debug)]
@@ -39,7 +32,6 @@ impl Refusals {
     }
 }
 
-const fn slot((destination, owner, tries): Refused) -> usize {
-    (destination as usize).wrapping_add(owner.0 as usize).wrapping_add(tries as usize)
-        % SHARED_REFUSALS_MAX
+const fn slot((destination, owner): Refused) -> usize {
+    (destination as usize).wrapping_add(owner.0 as usize) % SHARED_REFUSALS_MAX
 }

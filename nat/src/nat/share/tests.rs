@@ -36,23 +36,24 @@ fn request(nat: &mut Nat, transport: Transport, port: u16) -> PortRequest {
 /// A search draws a random number.
 #[test]
 fn a_flood_to_a_refused_destination_searches_once() {
-    for refused in [Tries::Few, Tries::Many] {
+    for by_few in [true, false] {
         let mut nat = nat();
         let request = request(&mut nat, Transport::Tcp, 80);
         let destination = nat.destination(&request);
-        nat.refusals.insert((destination, OWNER, refused), nat.now);
+        let table = if by_few { &mut nat.dense } else { &mut nat.refusals };
+        table.insert((destination, OWNER), nat.now);
         let before = nat.random;
         for _ in 0..100 {
             assert_eq!(nat.share_soon(&request), None);
         }
-        assert_eq!(nat.random, before, "{refused:?}");
+        assert_eq!(nat.random, before, "by few: {by_few}");
         // After few tries, many are still worthwhile, once.
         let is_searched = |nat: &mut Nat| {
             let before = nat.random;
             nat.share_late(&request);
             nat.random != before
         };
-        assert_eq!(is_searched(&mut nat), refused == Tries::Few);
+        assert_eq!(is_searched(&mut nat), by_few);
         assert!(!is_searched(&mut nat));
         nat.now = CoarseTime(nat.now.0 + 1);
         assert!(is_searched(&mut nat), "a moment later");
@@ -76,7 +77,7 @@ fn an_unfair_search_of_few_tries_is_remembered() {
     }
     nat.owners.at(OWNER).sharing = 19;
     let destination = nat.destination(&request);
-    let is_refused = |nat: &Nat| nat.refusals.has((destination, OWNER, Tries::Few), nat.now);
+    let is_refused = |nat: &Nat| nat.dense.has((destination, OWNER), nat.now);
     for _ in 0..100 {
         assert_eq!(nat.share_soon(&request), None);
     }
