@@ -77,16 +77,35 @@ impl Paths<'_> {
     }
 }
 
+/// Which packets to its destination take a route, as `ip route` shows it; none for all of them. The switch follows only
+/// the latter.
+pub(super) fn condition(message: &RouteMessage) -> Option<String> {
+    let header = &message.header;
+    let mut sources = message.attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::Source(address) => ip(address),
+        _ => None,
+    });
+    match (header.source_prefix_length, header.tos) {
+        (0, 0) => None,
+        (0, tos) => Some(format!("tos {tos:#04x}")),
+        (len, _) => {
+            let source = sources.next().map(|it| it.to_string()).unwrap_or_default();
+            Some(format!("from {source}/{len}"))
+        }
+    }
+}
+
 /// Parses a route that packets take.
 pub(super) fn parse(message: &RouteMessage, paths: Paths<'_>) -> Option<Parsed> {
     let is_dead = message.header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
     let is_multipath =
         message.attributes.iter().any(|it| matches!(it, RouteAttribute::MultiPath(_)));
-    let route = if is_dead { None } else { parse_any(message, paths) };
+    let is_unread = is_dead || condition(message).is_some();
+    let route = if is_unread { None } else { parse_any(message, paths) };
     route.filter(|route| !is_multipath || !route.alive.is_empty())
 }
 
-/// The same for a route that may be dead.
+/// The same for a route that may be dead, or only for some packets to its destination.
 pub(super) fn parse_any(message: &RouteMessage, paths: Paths<'_>) -> Option<Parsed> {
     use RouteType::{BlackHole, Prohibit, Throw, Unicast, Unreachable};
     let header = &message.header;
