@@ -226,4 +226,26 @@ mod tests {
             assert_eq!((best.len(), best[0].device), (1, Some(device)), "{first:?} {second:?}");
         }
     }
+    #[test]
+    fn routes_for_some_packets_only_are_not_followed() {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet6;
+        message.header.table = libc::RT_TABLE_MAIN;
+        message.header.kind = RouteType::Unicast;
+        message.attributes.push(RouteAttribute::Oif(2));
+        let paths = Paths { devices: &[], former: &|_, _| None };
+        assert!(parse(&message, paths).is_some() && condition(&message).is_none());
+        let mut sourced = message.clone();
+        sourced.header.source_prefix_length = 64;
+        let source = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0);
+        sourced.attributes.push(RouteAttribute::Source(RouteAddress::Inet6(source)));
+        assert_eq!(condition(&sourced).as_deref(), Some("from 2001:db8::/64"));
+        let mut of_tos = message;
+        of_tos.header.address_family = AddressFamily::Inet;
+        of_tos.header.tos = 0x10;
+        assert_eq!(condition(&of_tos).as_deref(), Some("tos 0x10"));
+        for message in [sourced, of_tos] {
+            assert!(parse(&message, paths).is_none() && parse_any(&message, paths).is_some());
+        }
+    }
 }
