@@ -199,7 +199,7 @@ fn a_closed_connection_to_the_same_destination_gives_its_shared_port() {
     }
     assert!(nat.nat.counters().connections_evicted >= 10, "{:?}", nat.nat.counters());
     assert_eq!(nat.nat.counters().connections_no_port, 0);
-    assert_eq!(nat.nat.rows().filter(|row| row.owner.0 == 1).count(), SHARE.into());
+    assert_eq!(nat.nat.rows().filter(|row| row.owner.0 == 1).count(), usize::from(SHARE));
 }
 
 /// Its endpoint reuses the ports of a closed shared connection to the same destination: the same external port.
