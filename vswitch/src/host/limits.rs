@@ -79,6 +79,9 @@ pub(crate) const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Parts of one network whose containers have routes of their own by rules of the host; rules for more are not followed.
 pub(crate) const RULE_SOURCES_MAX: usize = 64;
 
+/// Routes that are not followed of which hints name each.
+pub(crate) const ROUTE_HINTS_MAX: usize = 8;
+
 /// Pause after the socket of the kernel's notifications failed.
 pub(crate) const NOTIFICATIONS_PAUSE: Duration = Duration::from_secs(1);
 

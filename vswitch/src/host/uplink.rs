@@ -191,7 +191,7 @@ impl Uplink {
             true => None,
             false => Some(Forwarding::switch_on(&config.state_dir)?),
         };
-        let state = monitor.compile(&kernel, None, waits).await?;
+        let state = monitor.compile(&kernel, None, host_ports(&networks), waits).await?;
         let untaken = monitor.untaken().unwrap_or_default();
         let syns = SynWatch::new(&config.bridge);
         let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
@@ -337,6 +337,11 @@ fn admit_loopback(networks: &[HostNetwork]) -> Result<(), HostError> {
     devices
         .into_iter()
         .try_for_each(|device| sysctl::set_link_sysctl("ipv4", device, "route_localnet", "1"))
+}
+
+/// The devices of networks.
+fn host_ports(networks: &[HostNetwork]) -> Vec<String> {
+    networks.iter().map(|network| network.device.clone()).collect()
 }
 
 /// Connects to the kernel and reads its state.

@@ -16,6 +16,7 @@ use super::tables::{Fixed, Shared};
 use super::taps::{Taps, UplinkTaps};
 use super::{
     Followed, HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow,
+    host_ports,
 };
 use crate::host::Netlink;
 use crate::host::nft::{Firewall, Forward, Forwards, TablesParts};
@@ -122,7 +123,7 @@ impl Uplink {
         });
         let mut syns = SynWatch::new(&config.bridge);
         let (mut monitor, kernel) = connect(config, taps).await?;
-        let state = monitor.compile(&kernel, None, &|| {}).await?;
+        let state = monitor.compile(&kernel, None, host_ports(&parts.networks), &|| {}).await?;
         let forwards: Vec<_> = parts.published.iter().map(|one| one.forward.clone()).collect();
         let forwards = Forwards::new(forwards);
         let published = forwards.clone();
