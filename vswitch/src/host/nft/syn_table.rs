@@ -2,10 +2,10 @@
 //!
 //! # Theory of operation
 //!
-//! A SYN to a socket of the proxy on the loopback device, by its address and port or by its port alone, is noted in the set `known` by its ports and sequence number, copied
-//! to a log group, and dropped. It passes when it comes again, by whomever: the proxy repeats it once the container has
-//! accepted, and so does the client after a second. So nobody waits longer than that for a proxy that is busy, or has
-//! stopped. While the set is full, all SYNs pass.
+//! A SYN to a socket of the proxy on the loopback device, by its address and port or for `[::]` by its port alone, is noted in
+//! the set `known` by its ports and sequence number, copied to a log group, and dropped. It passes when it comes again, by
+//! whomever: the proxy repeats it once the container has accepted, and so does the client after a second. So nobody waits
+//! longer than that for a proxy that is busy, or has stopped. While the set is full, all SYNs pass.
 //!
 //! A chain of type `nat` sees the first packet of a connection only: no other one costs anything. Where the kernel does not
 //! track the loopback device (`notrack`), SYNs pass. At `postrouting`, the host's own rules for `output` have judged. SYNs
