@@ -67,10 +67,12 @@ impl Watched {
     /// That of the command's start is as without a watchdog.
     pub(super) fn spawn(command: &Command) -> io::Result<Self> {
         let (mut socket, its) = UnixStream::pair()?;
-        let mut watchdog = Command::new("/proc/self/exe");
-        watchdog.arg(WATCHDOG_OPTION).arg(command.get_program()).args(command.get_args());
-        watchdog.process_group(0).stdin(OwnedFd::from(its));
-        let mut watchdog = watchdog.spawn()?;
+        // A watchdog that dies early is the end of the socket, once the builder, which has the other side, is gone.
+        let mut watchdog = {
+            let mut builder = Command::new("/proc/self/exe");
+            builder.arg(WATCHDOG_OPTION).arg(command.get_program()).args(command.get_args());
+            builder.process_group(0).stdin(OwnedFd::from(its)).spawn()?
+        };
         let started = send_stdin(&socket).and_then(|()| read_number(&mut socket));
         let pidfd = started.and_then(|pid| match pid {
             ..0 => Err(io::Error::from_raw_os_error(-pid)),
