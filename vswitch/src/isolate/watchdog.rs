@@ -16,8 +16,8 @@
 //! | watchdog | a number | the command has ended, with this wait status; the watchdog ends, too, and leaves the others |
 //! | `run` | the end | it was killed: the watchdog kills its children, and then those that it gets by that |
 //!
-//! After the start it has a process group of its own and blocks all signals: a service manager and `kill -- -GROUP`
-//! mean the command.
+//! It has a process group of its own and blocks all signals from its start: a service manager and `kill -- -GROUP`
+//! mean the command, which has the mask of the caller, and the caller's action at SIGCHLD.
 
 use std::ffi::OsString;
 use std::fs;
@@ -41,6 +41,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpgid, getpgrp, getppid, kill_process, pidfd_open,
     set_child_subreaper, wait,
 };
+use vswitch_sys::inherited_signals::InheritedSignals;
 use vswitch_sys::parent_death::kill_with_parent;
 
 /// The option that makes this program a watchdog; the command follows.
@@ -141,6 +142,7 @@ fn read_number(socket: &mut UnixStream) -> io::Result<i32> {
 /// # Errors
 /// It was not started by `Watched::spawn`: the standard input is no socket. Or the kernel refuses what it needs.
 pub fn watchdog(command: &[OsString]) -> io::Result<()> {
+    let signals = InheritedSignals::replace()?;
     let (Some((program, args)), Ok(mut socket)) = (command.split_first(), stdin_socket()) else {
         return Err(io::Error::other(format!("{WATCHDOG_OPTION} is for `vswitch run` alone")));
     };
@@ -149,6 +151,7 @@ pub fn watchdog(command: &[OsString]) -> io::Result<()> {
     let mut command = Command::new(program);
     command.args(args).stdin(stdin).process_group(group_of_parent()?);
     kill_with_parent(&mut command);
+    signals.restore_in(&mut command);
     let command = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
@@ -156,8 +159,6 @@ pub fn watchdog(command: &[OsString]) -> io::Result<()> {
             return socket.write_all(&(-number).to_ne_bytes());
         }
     };
-    // The command has the mask of the caller already.
-    SigSet::all().thread_block()?;
     let pid = Pid::from_child(&command);
     let is_heard = socket.write_all(&pid.as_raw_nonzero().get().to_ne_bytes());
     let is_held = is_heard.and_then(|()| socket.read_exact(&mut [0]));
