@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use testkit::{COMMAND_TIMEOUT, Process, Snapshot, wait_for};
+use testkit::{COMMAND_TIMEOUT, Output, Process, Snapshot, wait_for};
 
 use crate::harness::Host;
 
@@ -101,7 +101,24 @@ fn a_kill_ends_the_command_and_its_attachment() {
     before.assert_same(&Snapshot::take(host.netns()));
 }
 
-/// What a command leaves in the background stays, as without `run`.
+/// Runs a command with SIGCHLD ignored, as some supervisors leave it.
+const IGNORE_CHILDREN: &str = "\
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execvp(sys.argv[1], sys.argv[1:])
+";
+
+fn run_from(host: &Host, ignores: bool, command: &[&str]) -> Output {
+    let run = host.command(&[&["run", "--"], command].concat());
+    let mut caller = Command::new(if ignores { "python3" } else { "env" });
+    if ignores {
+        caller.args(["-c", IGNORE_CHILDREN]);
+    }
+    caller.arg(run.get_program()).args(run.get_args()).stdin(Stdio::null());
+    Process::spawn(&mut caller).finish(COMMAND_TIMEOUT)
+}
+
+/// What a command leaves in the background stays, as without `run`; also where SIGCHLD is ignored.
 #[test]
 fn many_short_commands_end_in_silence() {
     let host = Host::with_switch();
@@ -118,11 +135,19 @@ fn many_short_commands_end_in_silence() {
             output.stderr.lines().filter(|line| !line.starts_with("attached as")).collect();
         assert!(said.is_empty(), "{said:?}");
     }
-    let leave = "setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $!";
-    let left = host.ok(&["run", "--", "sh", "-c", leave]);
-    let left = Pid::from_raw(left.trim().parse().expect("a pid"));
-    assert!(lives(left), "it is left in the background");
-    kill(left, Signal::SIGKILL).expect("it runs");
+    let leave = "setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $!; exit 7";
+    for ignores in [false, true] {
+        let output = run_from(&host, ignores, &["sh", "-c", leave]);
+        assert_eq!(output.code(), 7, "{output}");
+        let left = Pid::from_raw(output.stdout.trim().parse().expect("a pid"));
+        assert!(lives(left), "it is left in the background");
+        kill(left, Signal::SIGKILL).expect("it runs");
+        let output = run_from(&host, ignores, &["grep", "SigIgn", "/proc/self/status"]);
+        let (_, mask) = output.stdout.trim().split_once('\t').expect("a mask");
+        let mask = u64::from_str_radix(mask, 16).expect("a mask");
+        let is_ignored = mask >> (Signal::SIGCHLD as u32 - 1) & 1 == 1;
+        assert_eq!(is_ignored, ignores, "the command has what its caller has: {output}");
+    }
     assert!(host.ls().is_empty(), "{:?}", host.ls());
     assert!(!host.log().contains("WARN") && !host.log().contains("ERROR"), "{}", host.log());
 }

@@ -16,8 +16,8 @@
 //! | watchdog | a number | the command has ended, with this wait status; the watchdog ends, too, and leaves the others |
 //! | `run` | the end | it was killed: the watchdog kills its children, and then those that it gets by that |
 //!
-//! After the start it has a process group of its own and blocks all signals: a service manager and `kill -- -GROUP`
-//! mean the command.
+//! It has a process group of its own and blocks all signals from its start: a service manager and `kill -- -GROUP`
+//! mean the command, which has the mask of the caller, and the caller's action at SIGCHLD.
 
 use std::ffi::OsString;
 use std::fs;
@@ -41,6 +41,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpgid, getpgrp, getppid, kill_process, pidfd_open,
     set_child_subreaper, wait,
 };
+use vswitch_sys::inherited_signals::InheritedSignals;
 use vswitch_sys::parent_death::kill_with_parent;
 
 /// The option that makes this program a watchdog; the command follows.
@@ -67,10 +68,12 @@ impl Watched {
     /// That of the command's start is as without a watchdog.
     pub(super) fn spawn(command: &Command) -> io::Result<Self> {
         let (mut socket, its) = UnixStream::pair()?;
-        let mut watchdog = Command::new("/proc/self/exe");
-        watchdog.arg(WATCHDOG_OPTION).arg(command.get_program()).args(command.get_args());
-        watchdog.process_group(0).stdin(OwnedFd::from(its));
-        let mut watchdog = watchdog.spawn()?;
+        // A watchdog that dies early is the end of the socket, once the builder, which has the other side, is gone.
+        let mut watchdog = {
+            let mut builder = Command::new("/proc/self/exe");
+            builder.arg(WATCHDOG_OPTION).arg(command.get_program()).args(command.get_args());
+            builder.process_group(0).stdin(OwnedFd::from(its)).spawn()?
+        };
         let started = send_stdin(&socket).and_then(|()| read_number(&mut socket));
         let pidfd = started.and_then(|pid| match pid {
             ..0 => Err(io::Error::from_raw_os_error(-pid)),
@@ -139,6 +142,7 @@ fn read_number(socket: &mut UnixStream) -> io::Result<i32> {
 /// # Errors
 /// It was not started by `Watched::spawn`: the standard input is no socket. Or the kernel refuses what it needs.
 pub fn watchdog(command: &[OsString]) -> io::Result<()> {
+    let signals = InheritedSignals::replace()?;
     let (Some((program, args)), Ok(mut socket)) = (command.split_first(), stdin_socket()) else {
         return Err(io::Error::other(format!("{WATCHDOG_OPTION} is for `vswitch run` alone")));
     };
@@ -147,6 +151,7 @@ pub fn watchdog(command: &[OsString]) -> io::Result<()> {
     let mut command = Command::new(program);
     command.args(args).stdin(stdin).process_group(group_of_parent()?);
     kill_with_parent(&mut command);
+    signals.restore_in(&mut command);
     let command = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
@@ -154,8 +159,6 @@ pub fn watchdog(command: &[OsString]) -> io::Result<()> {
             return socket.write_all(&(-number).to_ne_bytes());
         }
     };
-    // The command has the mask of the caller already.
-    SigSet::all().thread_block()?;
     let pid = Pid::from_child(&command);
     let is_heard = socket.write_all(&pid.as_raw_nonzero().get().to_ne_bytes());
     let is_held = is_heard.and_then(|()| socket.read_exact(&mut [0]));

@@ -12,11 +12,12 @@
 //!
 //! Objects of timeouts ([`timeout`]) are plain bytes, too, and so is what rules log ([`log_group`]).
 //!
-//! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace, and [`parent_death`] ties a
-//! program to its parent.
+//! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace, [`parent_death`] ties a
+//! program to its parent, and [`inherited_signals`] hands the signals of one program on to another.
 
 pub mod chain;
 pub mod expr;
+pub mod inherited_signals;
 pub mod limits;
 pub mod log_group;
 pub mod netns;
