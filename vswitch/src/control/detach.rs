@@ -15,7 +15,7 @@ use vswitch_api::event::EventKind;
 use super::Control;
 use super::error::ControlError;
 use super::handover::Handover;
-use super::model::{EndpointKey, Lease, SlotOwner};
+use super::model::{Deferred, EndpointKey, Lease, SlotOwner};
 use super::plan;
 use super::port::{self, PortChange};
 use super::store::ContainerRecord;
@@ -31,16 +31,18 @@ struct Detachment {
 impl Control {
     /// Detaches a container from all of its networks.
     pub(crate) async fn detach(&self, name: &str) -> Result<(), ControlError> {
-        let found = self.0.model().find_all(name);
-        if found.is_err() && self.forget_deferred(name).await? {
-            return Ok(());
-        }
-        let (keys, control) = (found?, self.clone());
+        let (name, control) = (name.to_owned(), self.clone());
         task(async move {
             control.0.check_not_ending()?;
+            let (keys, deferred) = control.0.model().take_to_detach(&name)?;
             // All begin before the first one ends: none of them takes over from another.
-            let begun = control.0.begin_detach(&keys).await?;
-            control.leave(begun).await
+            match control.0.begin_detach(&keys).await {
+                Ok(begun) => control.leave_with(begun, deferred).await,
+                Err(error) => {
+                    control.defer_again(deferred, &error);
+                    Err(error)
+                }
+            }
         })
         .await?
     }
@@ -54,7 +56,16 @@ impl Control {
 
     /// Ends detaches that have begun, or takes all of them back.
     pub(super) async fn leave(&self, leases: Vec<Lease>) -> Result<(), ControlError> {
-        if leases.is_empty() {
+        self.leave_with(leases, Vec::new()).await
+    }
+
+    /// As [`Self::leave`], with records that had no port and were taken out.
+    async fn leave_with(
+        &self,
+        leases: Vec<Lease>,
+        deferred: Vec<Deferred>,
+    ) -> Result<(), ControlError> {
+        if leases.is_empty() && deferred.is_empty() {
             return Ok(());
         }
         let mut leaving = Vec::with_capacity(leases.len());
@@ -69,6 +80,7 @@ impl Control {
             for one in leaving.into_iter().rev() {
                 self.stay(one).await;
             }
+            self.defer_again(deferred, &error);
             return Err(error);
         }
         let mut left = Ok(());
@@ -76,6 +88,11 @@ impl Control {
             left = left.and(self.end_leave(one).await);
         }
         left
+    }
+
+    fn defer_again(&self, deferred: Vec<Deferred>, error: &ControlError) {
+        let mut model = self.0.model();
+        deferred.into_iter().for_each(|one| model.defer(one, &error.to_string()));
     }
 
     /// Takes a detach back.

@@ -78,12 +78,18 @@ impl Control {
         });
     }
 
-    /// Attaches a record that had no room, or keeps it if it has room and fails otherwise.
+    /// Attaches a record that had no room, or keeps it if it has room and fails otherwise. A detach may forget the record
+    /// at any moment: before the attach, which is left out then, or meanwhile, and the attach is taken back.
     async fn retry_deferred(&self, Deferred { record, statics }: &Deferred) {
         let Ok(network) = record.network.parse() else { return };
         let key = EndpointKey { name: record.name.clone(), network };
-        let outcome = match self.attach_stored(record, false).await {
+        if !self.0.model().is_deferred(&key) {
+            return;
+        }
+        let attached = self.attach_stored(record, false).await;
+        let outcome = match attached {
             Ok(()) => Ok(()),
+            Err(_) if !self.0.model().is_deferred(&key) => return,
             Err(error) if error.is_gone() && record.container.is_some() => {
                 self.restore_waiting(record)
             }
@@ -97,9 +103,10 @@ impl Control {
         if outcome.is_err() {
             return;
         }
-        {
+        let is_forgotten = {
             let mut model = self.0.model();
-            model.take_deferred(|it| *it == key);
+            let taken = model.take_deferred(|it| *it == key);
+            let statics = if taken.is_empty() { &[][..] } else { statics };
             for entry in statics {
                 let owner = Owner::Endpoint(record.name.clone());
                 if let Err(error) =
@@ -108,6 +115,16 @@ impl Control {
                     tracing::warn!(mac = %entry.mac, %error, "static entry dropped");
                 }
             }
+            taken.is_empty()
+        };
+        if is_forgotten {
+            tracing::info!(name = %key, network = %key.network, "detached while it was attached again");
+            match self.detach_endpoint(key.clone()).await {
+                // That detach has found it, too.
+                Ok(()) | Err(ControlError::UnknownPort(_)) => {}
+                Err(error) => tracing::warn!(name = %key, %error, "not detached"),
+            }
+            return;
         }
         tracing::info!(name = %key, network = %key.network, "there is a port for it now");
         self.0.commit_snapshot();
@@ -122,28 +139,6 @@ impl Control {
         if let Err(error) = self.0.save().await {
             tracing::warn!(name = %key, %error, "the document still has it as it was");
         }
-    }
-
-    /// Forgets deferred records of a name, as `NAME` or `NAME@NETWORK`. Says whether there were some.
-    pub(super) async fn forget_deferred(&self, text: &str) -> Result<bool, ControlError> {
-        let (name, network) = match text.split_once('@') {
-            Some((name, network)) => (name, Some(network)),
-            None => (text, None),
-        };
-        let is_named = |key: &EndpointKey| {
-            key.name.as_str() == name && network.is_none_or(|it| key.network.as_str() == it)
-        };
-        let taken = self.0.model().take_deferred(is_named);
-        if taken.is_empty() {
-            return Ok(false);
-        }
-        if let Err(error) = self.0.save().await {
-            for one in taken {
-                self.0.model().defer(one, &error.to_string());
-            }
-            return Err(error);
-        }
-        Ok(true)
     }
 
     /// Lets an endpoint wait whose container does not run, or runs anew.

@@ -69,6 +69,29 @@ impl Model {
         taken
     }
 
+    /// What a user calls so, `NAME` or `NAME@NETWORK`: endpoints, and records, which it takes out.
+    pub(crate) fn take_to_detach(
+        &mut self,
+        text: &str,
+    ) -> Result<(Vec<EndpointKey>, Vec<Deferred>), ControlError> {
+        let found = self.find_all(text);
+        let (name, network) = match text.split_once('@') {
+            Some((name, network)) => (name, Some(network)),
+            None => (text, None),
+        };
+        let taken = self.take_deferred(|key| {
+            key.name.as_str() == name && network.is_none_or(|it| key.network.as_str() == it)
+        });
+        let keys = if taken.is_empty() { found? } else { found.unwrap_or_default() };
+        Ok((keys, taken))
+    }
+
+    /// Whether a record is still set aside: a detach may have forgotten it.
+    pub(crate) fn is_deferred(&self, key: &EndpointKey) -> bool {
+        let is_it = |it: &Deferred| it.record.spec().is_ok_and(|spec| spec.key() == *key);
+        self.deferred.iter().any(is_it)
+    }
+
     /// The records that the document has beside those of endpoints: one that is being tried is there once.
     pub(super) fn deferred_beside(&self, attachments: &[Attachment]) -> Vec<Attachment> {
         let is_beside = |it: &&Attachment| {
@@ -130,5 +153,34 @@ mod tests {
         assert_eq!(taken[0].statics, document.statics[1..]);
         assert!(model.deferred().is_empty() && model.host_faults().next().is_none());
         assert_eq!(model.document().attachments, document.attachments[1..]);
+    }
+
+    #[test]
+    fn a_detach_of_a_name_takes_what_is_attached_and_what_has_no_room() {
+        let mut model = model();
+        let lease = attach_spec(&mut model, spec("web"));
+        model.set_persisted(&lease.key(), true);
+        let attached = model.document().attachments[0].clone();
+        let further = Attachment { network: "net2".into(), ..attached.clone() };
+        let other = Attachment { name: "other".parse().unwrap(), ..further.clone() };
+        let defer = |model: &mut Model, record: &Attachment| {
+            model.defer(Deferred { record: record.clone(), statics: Vec::new() }, "full");
+        };
+        for named in ["web@br0", "web@net2", "web"] {
+            for record in [&further, &other] {
+                defer(&mut model, record);
+            }
+            let (keys, taken) = model.take_to_detach(named).unwrap();
+            assert_eq!(keys.contains(&key("web", "br0")), named != "web@net2", "{named}");
+            assert_eq!(taken.len(), usize::from(named != "web@br0"), "{named}");
+            // A retry that has the record still in hand sees that it is forgotten.
+            assert_eq!(model.is_deferred(&key("web", "net2")), named == "web@br0", "{named}");
+            assert!(model.is_deferred(&key("other", "net2")), "{named}");
+            model.take_deferred(|_| true);
+        }
+        defer(&mut model, &other);
+        assert!(model.take_to_detach("nobody").is_err() && model.take_to_detach("web@no").is_err());
+        let (keys, taken) = model.take_to_detach("other").unwrap();
+        assert!(keys.is_empty() && taken.len() == 1);
     }
 }
