@@ -32,8 +32,8 @@ use super::rules::{IngressRedirect, RedirectLink};
 /// Before other chains of the hook.
 pub(super) const PRIORITY: i32 = -450;
 
-/// Loopback addresses, which containers must not reach.
-const LOOPBACK: IpNet =
+/// Loopback addresses, which only the host itself reaches.
+pub(super) const LOOPBACK: IpNet =
     IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8));
 
 /// Sets of one IP version, and actions for frames of the switch.
