@@ -87,7 +87,9 @@ pub struct Nat {
     filter: FilterTable,
     pinholes: Pinholes,
     other_syns: OtherSyns,
+    /// Searches for a shared port by many tries, and by few, that found none.
     refusals: Refusals,
+    dense: Refusals,
     wheel: Wheel,
     owners: Owners,
     mappings: Mappings,
@@ -137,6 +139,7 @@ impl Nat {
             pinholes: Pinholes::new(),
             other_syns: OtherSyns::new(),
             refusals: Refusals::new(),
+            dense: Refusals::new(),
             wheel: Wheel::new(),
             owners: Owners::new(),
             mappings: Mappings::new(capacity),

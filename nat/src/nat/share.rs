@@ -28,6 +28,7 @@ use crate::limits::{
 use crate::state::Class;
 use crate::table::flow::Flow;
 use crate::table::hash::random;
+use crate::table::refusals::Refused;
 
 /// What a search found.
 #[derive(Debug, Default)]
@@ -51,24 +52,35 @@ impl Nat {
 
     /// A port in use that no connection uses towards the destination, by few tries.
     pub(super) fn share_soon(&mut self, request: &PortRequest) -> Option<u16> {
+        let destination = self.destination(request);
+        if self.dense.has(destination, self.now) {
+            return None;
+        }
         let found = self.try_shared(request, SHARED_TRIES_FIRST);
+        if found.free.is_none() {
+            self.dense.insert(destination, self.now);
+        }
         found.free.filter(|_| self.is_fair(request))
     }
 
     /// The same by many tries, or the port of a closed connection of the owner to that destination.
     pub(super) fn share_late(&mut self, request: &PortRequest) -> Option<u16> {
-        let PoolKey { owner, transport, addr_idx } = request.pool;
-        let destination = self.secrets.hash_endpoint(transport, request.server, addr_idx);
-        if self.refusals.has((destination, owner), self.now) {
+        let destination = self.destination(request);
+        if self.refusals.has(destination, self.now) {
             return None;
         }
         let found = self.try_shared(request, SHARED_TRIES_MAX);
         let free = found.free.filter(|_| self.is_fair(request));
         let port = free.or(found.closed.map(|(_, port)| port));
         if port.is_none() {
-            self.refusals.insert((destination, owner), self.now);
+            self.refusals.insert(destination, self.now);
         }
         port
+    }
+
+    fn destination(&self, request: &PortRequest) -> Refused {
+        let PoolKey { owner, transport, addr_idx } = request.pool;
+        (self.secrets.hash_endpoint(transport, request.server, addr_idx), owner)
     }
 
     /// A connection that shares the mapped port of another endpoint has the destination of a new one of that endpoint.
@@ -105,13 +117,13 @@ impl Nat {
 
     /// The owner has less than its share of the ports towards the destination.
     fn is_fair(&mut self, request: &PortRequest) -> bool {
-        let PoolKey { owner, transport, addr_idx } = request.pool;
+        let PoolKey { owner, transport, .. } = request.pool;
         let entry = self.owners.at(owner);
         let has = entry.sharing + *entry.ports_mut(request.pool.list());
         if has < self.blocks[transport as usize].obtainable_ports() / 2 {
             return true;
         }
-        let seed = self.secrets.hash_endpoint(transport, request.server, addr_idx);
+        let (seed, _) = self.destination(request);
         let seed = seed.rotate_left(owner.0 % 64) ^ u64::from(owner.0);
         let (mut own, mut free) = (0, 0);
         for (tried, (_, known)) in self.shareable(request, seed).take(SHARED_SAMPLE_MAX).enumerate()

@@ -48,7 +48,7 @@ def write(text):
     with open(path + '.new', 'w') as file: file.write(text)
     os.rename(path + '.new', path)
 try:
-    held = [socket.create_connection(ends[n % len(ends)], timeout=60) for n in range(count)]
+    held = [socket.create_connection(ends[n % len(ends)], timeout=400) for n in range(count)]
     for again in range(2):
         for n, s in enumerate(held): s.sendall(f'{path} {n} {again}'.encode().ljust(64))
         for n, s in enumerate(held):

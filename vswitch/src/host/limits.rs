@@ -121,6 +121,26 @@ pub(crate) const PROXY_CLIENTS_MAX: usize = 512;
 /// How long the container may take to accept a relayed connection.
 pub(crate) const PROXY_CONNECT_MAX: Duration = Duration::from_secs(10);
 
+/// SYNs to one port of the proxy of `[::1]` that it keeps while it asks the container. Further ones pass.
+pub(crate) const PROXY_SYNS_MAX: usize = 256;
+
+/// How long it keeps a SYN, and a connection to the container whose client does not come. The client repeats its SYN
+/// after a second.
+pub(crate) const PROXY_SYN_KEPT: Duration = Duration::from_secs(3);
+
+/// How long a SYN is known, so that it passes when it comes again; longer than the proxy keeps it.
+pub(crate) const SYN_KNOWN: Duration = Duration::from_secs(5);
+
+/// SYNs that are known. Further ones pass.
+pub(crate) const SYNS_KNOWN_MAX: u32 = 16_384;
+
+/// Buffer of the socket that hears SYNs, in bytes: some hundred of them.
+pub(crate) const SYN_BUFFER: usize = 1 << 20;
+
+/// The first log group for SYNs, and how many are tried: other programs may have some.
+pub(crate) const SYN_GROUP: u16 = 30_323;
+pub(crate) const SYN_GROUPS_TRIED: u16 = 64;
+
 /// How long a datagram to `[::1]` waits for room in the buffer of the socket towards the container.
 pub(crate) const PROXY_SEND_MAX: Duration = Duration::from_millis(50);
 

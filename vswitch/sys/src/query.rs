@@ -162,7 +162,7 @@ fn text(value: &[u8]) -> Vec<u8> {
 }
 
 /// The value of the first attribute of a kind.
-fn attribute(message: &[u8], kind: u16) -> Option<&[u8]> {
+pub(crate) fn attribute(message: &[u8], kind: u16) -> Option<&[u8]> {
     attributes(message.get(HEADERS..)?).find(|(is, _)| *is == kind).map(|(_, value)| value)
 }
 
@@ -176,4 +176,14 @@ fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         // The upper bits say that it is nested, or in network byte order.
         Some((kind & 0x3fff, value))
     })
+}
+
+/// A netlink attribute, filled up to four bytes.
+pub(crate) fn write_attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4 + value.len().next_multiple_of(4));
+    bytes.extend((4 + value.len() as u16).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }

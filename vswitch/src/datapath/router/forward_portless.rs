@@ -9,7 +9,7 @@ use wire::meta::{L3, Meta};
 use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
 use super::portless::{Handover, group_of};
 use super::size::Fit;
-use super::{Router, UplinkConf, UplinkLink};
+use super::{Router, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 
 impl ForwardCtx<'_> {
@@ -58,7 +58,7 @@ impl ForwardCtx<'_> {
         &mut self,
         ctx: &mut FrameCtx,
         view: &View,
-        (uplink, link): (&UplinkConf, &UplinkLink),
+        link: &UplinkLink,
     ) -> bool {
         let Some(protocol) = protocol(&ctx.meta, self.ethernet(ctx)) else { return false };
         let flow = (view.src, protocol);
@@ -68,7 +68,7 @@ impl ForwardCtx<'_> {
         let known = self.state.portless.answer(self.now, flow, view.dst);
         let Some((port, internal)) = known else { return false };
         let (edit, owner) = (edit(view.src, internal), OwnerId(port.get() as u32));
-        self.deliver(ctx, uplink.icmp_source(link), Delivery { edit: &edit, owner });
+        self.deliver(ctx, link.icmp_source(view.dst), Delivery { edit: &edit, owner });
         true
     }
 }

@@ -4,17 +4,15 @@
 //! TCP gets a reset (RFC 9293 section 3.5.2), SCTP an ABORT (RFC 9260 section 8.4), UDP ICMP "port unreachable". A peer
 //! whose connection was lost here, by a restart or a flush, learns so at once.
 
-use std::net::IpAddr;
-
 use nat::{Kind, Segment, Transport, Tuple, View};
 use wire::frames::{self, Link};
-use wire::icmp_error::{IcmpError, IcmpSource};
+use wire::icmp_error::IcmpError;
 use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::tcp::{self, Flags};
 use wire::{MacAddr, Protocol, ip, sctp};
 
+use super::UplinkLink;
 use super::forward::{ForwardCtx, Rejection};
-use super::{UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict};
 
@@ -24,7 +22,7 @@ impl ForwardCtx<'_> {
     pub(super) fn refuse_unmapped(
         &mut self,
         ctx: &mut FrameCtx,
-        (uplink, link): (&UplinkConf, &UplinkLink),
+        link: &UplinkLink,
         view: &View,
         reason: DropReason,
     ) {
@@ -35,12 +33,7 @@ impl ForwardCtx<'_> {
                 self.send_abort(ctx, link.device_mac, tuple);
             }
             Kind::Flow { .. } => {
-                // From the address that the sender knows.
-                let (ipv4, ipv6) = match view.dst {
-                    IpAddr::V4(address) => (Some(address), None),
-                    IpAddr::V6(address) => (None, Some(address)),
-                };
-                let source = IcmpSource { ipv4, ipv6, ..uplink.icmp_source(link) };
+                let source = link.icmp_source(view.dst);
                 let why = Rejection::new(reason, IcmpError::PortUnreachable);
                 self.reject(ctx, source, why);
             }
