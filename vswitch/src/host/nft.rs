@@ -25,7 +25,9 @@
 //! [`Firewall::into_parts`] gives them up with their socket. [`remove_orphans`] deletes those of a crash.
 //!
 //! States: *loaded* -> (generation number of all rules, every [`TABLES_CHECK_INTERVAL`]) -> *unchanged* |
-//! *changed* -> (count of our rules) -> *complete* | *lost* -> loaded again, with a line in the log.
+//! *changed* -> (count of our rules) -> *complete* | *lost* -> loaded again, with a line in the log. Devices that a
+//! chain has lost make no new generation: they are looked at each time ([`hooks`]). Elements of sets are not counted:
+//! nobody else changes the tables of an owner.
 //!
 //! Only the uplink calls. Loading waits for the kernel (milliseconds), so it runs on a blocking thread.
 
@@ -35,6 +37,7 @@ mod dnat_maps;
 mod exchange;
 mod forwards;
 mod half_closed;
+mod hooks;
 mod ingress_sets;
 mod kernel;
 mod nat;
@@ -51,9 +54,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use forwards::protocol_number;
 pub(crate) use forwards::{Differing, Forward, Forwards, Protocol, Published};
+pub(crate) use hooks::has_device;
 use kernel::Tables;
 pub(crate) use kernel::{NftError, TablesParts};
-pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
 pub(crate) use rules::{AllowedForward, IngressRedirect, Nat, PortBlock, RedirectLink, Rules};

@@ -23,7 +23,7 @@
 //!
 //! | change | after a crash |
 //! |---|---|
-//! | the TAPs `up-BRIDGE`, `up2-BRIDGE` and so on, their settings and dummy addresses | gone with the process |
+//! | the TAPs `up-BRIDGE`, `up2-BRIDGE` and so on, and their settings | gone with the process |
 //! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
 //! | sockets that hold claimed SNAT ports and published ports ([`reserve`](super::reserve)) | gone with the process |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |

@@ -8,6 +8,8 @@ const NLM_F_DUMP: u16 = 0x300;
 const NFTABLES: u16 = 10 << 8;
 const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;
+const NEWCHAIN: u16 = 3;
+const GETCHAIN: u16 = 4;
 const GETRULE: u16 = 7;
 const NEWGEN: u16 = 15;
 const GETGEN: u16 = 16;
@@ -17,6 +19,11 @@ const NLMSG_DONE: u16 = 3;
 /// `NFTA_TABLE_NAME` and `NFTA_TABLE_FLAGS`.
 const TABLE_NAME: u16 = 1;
 const TABLE_FLAGS: u16 = 2;
+/// `NFTA_CHAIN_NAME`, `NFTA_CHAIN_HOOK`, `NFTA_HOOK_DEVS` in it, and `NFTA_DEVICE_NAME` in that.
+const CHAIN_NAME: u16 = 3;
+const CHAIN_HOOK: u16 = 4;
+const HOOK_DEVICES: u16 = 4;
+const DEVICE_NAME: u16 = 1;
 /// `NFT_TABLE_F_OWNER`.
 const OWNED: u32 = 0x2;
 /// `nlmsghdr` and `nfgenmsg`.
@@ -37,6 +44,15 @@ pub enum Answer {
     Done,
     /// The number of the generation.
     Generation(u32),
+    /// A chain.
+    Chain {
+        /// Its table.
+        table: Vec<u8>,
+        /// Its name.
+        name: Vec<u8>,
+        /// The devices at whose ingress it is.
+        devices: Vec<Vec<u8>>,
+    },
     /// A rule, of this table.
     Rule(Vec<u8>),
     /// A table.
@@ -56,6 +72,12 @@ pub enum Answer {
 #[must_use]
 pub fn ask_generation(seq: u32) -> Vec<u8> {
     question(GETGEN, ProtoFamily::Unspec, 0, seq)
+}
+
+/// Asks for all chains of a family.
+#[must_use]
+pub fn ask_chains(family: ProtoFamily, seq: u32) -> Vec<u8> {
+    question(GETCHAIN, family, NLM_F_DUMP, seq)
 }
 
 /// Asks for all rules of a family.
@@ -106,17 +128,19 @@ pub fn read(message: &[u8]) -> Option<Answer> {
             let id = attribute(message, 1)?;
             Answer::Generation(u32::from_be_bytes(id.try_into().ok()?))
         }
-        kind if kind == NFTABLES | NEWRULE => {
-            let table = attribute(message, 1)?;
-            Answer::Rule(table.strip_suffix(&[0]).unwrap_or(table).to_vec())
-        }
+        kind if kind == NFTABLES | NEWCHAIN => Answer::Chain {
+            table: text(attribute(message, 1)?),
+            name: text(attribute(message, CHAIN_NAME)?),
+            devices: devices(message),
+        },
+        kind if kind == NFTABLES | NEWRULE => Answer::Rule(text(attribute(message, 1)?)),
         kind if kind == NFTABLES | NEWTABLE => {
             let name = attribute(message, TABLE_NAME)?;
             let flags = attribute(message, TABLE_FLAGS)?;
             let flags = u32::from_be_bytes(flags.try_into().ok()?);
             Answer::Table {
                 family: *message.get(HEADER)?,
-                name: name.strip_suffix(&[0]).unwrap_or(name).to_vec(),
+                name: text(name),
                 is_owned: flags & OWNED != 0,
             }
         }
@@ -124,19 +148,34 @@ pub fn read(message: &[u8]) -> Option<Answer> {
     })
 }
 
+/// The devices of a chain; none if it has no hook, or one of another family.
+fn devices(message: &[u8]) -> Vec<Vec<u8>> {
+    let hook = attribute(message, CHAIN_HOOK).unwrap_or_default();
+    let all = attributes(hook).find(|(kind, _)| *kind == HOOK_DEVICES);
+    let names = attributes(all.map_or(&[], |(_, devices)| devices));
+    names.filter(|(kind, _)| *kind == DEVICE_NAME).map(|(_, name)| text(name)).collect()
+}
+
+/// A text, without the zero byte that ends it.
+fn text(value: &[u8]) -> Vec<u8> {
+    value.strip_suffix(&[0]).unwrap_or(value).to_vec()
+}
+
 /// The value of the first attribute of a kind.
 pub(crate) fn attribute(message: &[u8], kind: u16) -> Option<&[u8]> {
-    let mut rest = message.get(HEADERS..)?;
-    loop {
+    attributes(message.get(HEADERS..)?).find(|(is, _)| *is == kind).map(|(_, value)| value)
+}
+
+/// Kinds and values of attributes, up to one that is cut off.
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
         let len = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
-        let is = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
+        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
         let value = rest.get(4..len)?;
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         // The upper bits say that it is nested, or in network byte order.
-        if is & 0x3fff == kind {
-            return Some(value);
-        }
-        rest = rest.get(len.next_multiple_of(4)..)?;
-    }
+        Some((kind & 0x3fff, value))
+    })
 }
 
 /// A netlink attribute, filled up to four bytes.

@@ -127,6 +127,16 @@ fn answers_are_understood_whole_or_not_at_all() {
         }
     };
     assert_eq!([0, 2, 4, 6].map(owned), [false, true, false, true]);
+    let names = [&[8, 0, 1, 0, b'a', b'b', b'c', 0][..], &[6, 0, 3, 0, b'd', 0, 0, 0]].concat();
+    let devices = [&[6, 0, 1, 0, b'x', 0, 0, 0][..], &[7, 0, 1, 0, b'y', b'z', 0, 0]].concat();
+    let hook = [&[8, 0, 1, 0, 0, 0, 0, 0, 20, 0, 4, 0x80][..], &devices].concat();
+    let with_hook = [&[5, 0, 0, 0][..], &names, &[28 + 4, 0, 4, 0x80], &hook].concat();
+    let without = [&[5, 0, 0, 0][..], &names].concat();
+    for (body, devices) in [(with_hook, vec![b"x".to_vec(), b"yz".to_vec()]), (without, vec![])] {
+        let (table, name) = (b"abc".to_vec(), b"d".to_vec());
+        let chain = Answer::Chain { table, name, devices };
+        assert_eq!(query::read(&message(10 << 8 | 3, 1, &body)), Some(chain));
+    }
     for cut in 0..20 {
         assert_eq!(query::read(&error[..cut]), None, "{cut}");
     }

@@ -29,7 +29,7 @@ pub(super) struct Written {
     pub(super) chains: Vec<WrittenChain>,
 }
 
-/// A chain, with its devices if it is at the ingress of several.
+/// A chain, with its devices if it is at the ingress of any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WrittenChain {
     pub(super) name: CString,
@@ -76,6 +76,9 @@ impl<'a> Writer<'a> {
                 chain.set_type(ChainType::Filter);
                 chain.set_device(device);
                 chain.set_policy(Policy::Accept);
+                self.batch.add(&chain, MsgType::Add);
+                self.note_chain(name, vec![device.to_owned()]);
+                return chain;
             }
             ChainHook::Stack(kind, hook, priority) => {
                 chain.set_hook(hook, priority);

@@ -5,6 +5,7 @@
 //! | publications, addresses, ports, remotes without ports, devices | these elements |
 //! | rules or chains, as for another list of uplinks | all rules of that table, and the elements that differ |
 //! | the table is not there yet | the table |
+//! | a NIC goes that exists, and the kernel cannot take it out of the chain ([`super::hooks`]) | the `netdev` table |
 //!
 //! A chain that stays keeps its hook, so that no frame passes between the former rules and the new ones.
 
@@ -12,7 +13,7 @@ use std::ffi::CStr;
 
 use vswitch_sys::{Batch, Chain, MsgType, ProtoFamily, Rule, Table};
 
-use super::build::{Writer, Written, ingress_of};
+use super::build::{Writer, Written, ingress_of, text};
 use super::dnat_maps::Maps;
 use super::forwards::Differing;
 use super::ingress_sets::{Elements, Sets};
@@ -111,6 +112,14 @@ pub(super) fn put_elements(batch: &mut Batch, table: &Table, (old, new): (&Rules
             }
         }
     }
+}
+
+/// Whether the chain of all NICs stays, and leaves some that the kernel has it at.
+pub(super) fn loses_devices(former: &Written, rules: &Rules) -> bool {
+    let links = rules.redirect.iter().flat_map(|it| &it.links);
+    let now: Vec<_> = links.filter_map(|link| Some(text(&link.device.as_ref()?.0))).collect();
+    let was = former.chains.iter().find(|it| *it.name == *netdev::UPLINK);
+    !now.is_empty() && was.is_some_and(|was| was.devices.iter().any(|it| !now.contains(it)))
 }
 
 /// Removes all rules of chains that the kernel has.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 pub(crate) use vswitch_api::publish::Protocol;
 
+use crate::host::limits::SHIFTED_PORTS_MAX;
+
 /// The number of a transport in an IP header.
 pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
     match protocol {
@@ -55,7 +57,7 @@ pub(super) struct Kinds {
     has: [[[bool; 2]; 2]; 2],
     /// Containers with an address of the family.
     targets: [bool; 2],
-    /// Ports of ranges that take an element for each port.
+    /// Ports of ranges that take an element for each port; longer ranges have no elements.
     pub(super) shifted: usize,
 }
 
@@ -111,8 +113,9 @@ impl Forwards {
                 }
                 kinds.targets[usize::from(v6)] |= forward.target(v6).is_some();
             }
-            if forward.is_shifted_range() {
-                kinds.shifted += forward.published.ports.len();
+            let count = forward.published.ports.len();
+            if forward.is_shifted_range() && count <= usize::from(SHIFTED_PORTS_MAX) {
+                kinds.shifted += count;
             }
         }
         Self(Arc::new(List { all, kinds }))

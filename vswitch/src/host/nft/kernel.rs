@@ -1,6 +1,6 @@
 //! Loads the tables, and checks that they exist.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,9 +10,11 @@ use vswitch_sys::table::Flags;
 use vswitch_sys::{Batch, ProtoFamily, Table};
 
 use super::build::{Written, text};
+use super::change::{Part, part};
 use super::exchange::{self, drain, receive, send};
+use super::hooks;
 use super::rules::{PortBlock, Rules};
-use super::write::{FAMILIES, change, clear, whole, write_blocks};
+use super::write::{Abilities, FAMILIES, change, clear, whole, write_blocks};
 
 /// Table flags, tried in order until the kernel accepts one.
 const LADDER: [Flags; 3] = [Flags::OwnerPersist, Flags::Owner, Flags::None];
@@ -61,6 +63,8 @@ pub(super) struct Tables {
     loaded: Option<Loaded>,
     /// The kernel has no objects of timeouts.
     lacks_timeouts: bool,
+    /// The kernel takes devices out of a chain that stays.
+    removes_devices: bool,
     restored: u64,
 }
 
@@ -111,7 +115,9 @@ impl Tables {
     pub(super) fn open(bridge: &str) -> Result<Self, NftError> {
         let socket = exchange::open().map_err(NftError::Socket)?;
         let name = table_name(bridge);
-        Ok(Self { socket, name, flags: None, loaded: None, lacks_timeouts: false, restored: 0 })
+        let (flags, loaded, lacks_timeouts, restored) = (None, None, false, 0);
+        let removes_devices = hooks::can_remove_devices();
+        Ok(Self { socket, name, flags, loaded, lacks_timeouts, removes_devices, restored })
     }
 
     /// Gives up the tables without deleting them.
@@ -132,7 +138,8 @@ impl Tables {
         let name = table_name(&rules.bridge);
         let loaded = Some(Loaded { rules, written, generation: None });
         let (socket, lacks_timeouts) = (socket.into(), false);
-        Self { socket, name, flags, loaded, lacks_timeouts, restored: 0 }
+        let (removes_devices, restored) = (hooks::can_remove_devices(), 0);
+        Self { socket, name, flags, loaded, lacks_timeouts, removes_devices, restored }
     }
 
     /// For tests: as on a kernel that lacks flags.
@@ -149,12 +156,7 @@ impl Tables {
 
     /// Writes what differs, in one batch.
     pub(super) fn load(&mut self, rules: Rules) -> Result<(), NftError> {
-        // The same rules again are to replace what the kernel has lost.
-        let former = self.loaded.as_ref().filter(|it| it.rules != rules);
-        let changed = former.zip(self.flags).map(|(it, flags)| {
-            let with = ((flags, &self.name), self.has_timeouts());
-            change((&it.rules, &it.written), &rules, with)
-        });
+        let changed = self.changed(&rules);
         if let (Some((batch, written)), Some(loaded)) = (changed, &mut self.loaded) {
             match send(&self.socket, batch) {
                 Ok(()) => {
@@ -166,6 +168,19 @@ impl Tables {
             }
         }
         self.replace(rules)
+    }
+
+    /// What differs from the loaded rules. The same rules again are to replace what the kernel has lost.
+    fn changed(&self, rules: &Rules) -> Option<(Batch, [Written; 3])> {
+        let (former, flags) =
+            self.loaded.as_ref().filter(|it| it.rules != *rules).zip(self.flags)?;
+        let mut written = former.written.clone();
+        if part(&former.rules, rules, ProtoFamily::NetDev) == Part::Rules {
+            hooks::keep(&mut written[0], &hooks::read(&self.socket, &self.name).ok()?);
+        }
+        let (has_timeouts, removes_devices) = (self.has_timeouts(), self.removes_devices);
+        let abilities = Abilities { has_timeouts, removes_devices };
+        Some(change((&former.rules, &written), rules, (flags, &self.name), abilities))
     }
 
     fn has_timeouts(&self) -> bool {
@@ -274,9 +289,18 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Loads the tables again if another program deleted them, or rules in them.
+    /// Loads the tables again if another program deleted them, or rules in them, or if a chain is not at a device.
     pub(super) fn check(&mut self) -> Result<(), NftError> {
         let Some(loaded) = &self.loaded else { return Ok(()) };
+        // A list that another program's change interrupts may lack some: read twice.
+        if self.lost_device(loaded)?.is_some()
+            && let Some(device) = self.lost_device(loaded)?
+        {
+            tracing::warn!(table = ?self.name, ?device, "a chain of ours has lost a device: loading the nftables rules again");
+            self.restored += 1;
+            let rules = loaded.rules.clone();
+            return self.replace(rules);
+        }
         let generation = self.generation()?;
         if loaded.generation == Some(generation) {
             return Ok(());
@@ -294,6 +318,11 @@ impl Tables {
             loaded.generation = Some(generation);
         }
         Ok(())
+    }
+
+    fn lost_device<'a>(&self, loaded: &'a Loaded) -> Result<Option<&'a CStr>, NftError> {
+        let chains = hooks::read(&self.socket, &self.name).map_err(NftError::Socket)?;
+        Ok(hooks::lost(&loaded.written[0], &chains))
     }
 
     fn with_ladder<T>(

@@ -24,6 +24,7 @@ use super::build::{ChainHook, Which, Writer, address_in, device_is, padded, text
 use super::dnat_maps::{self, Maps};
 use super::half_closed;
 use super::ingress_sets::octets;
+use super::netdev::LOOPBACK;
 use super::rules::{DeviceNames, Rules};
 #[cfg(doc)]
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
@@ -65,6 +66,9 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     if by_kernel {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
         let chain = writer.chain(c"prerouting", prerouting);
+        if !v6 {
+            spare_loopback(writer, &chain);
+        }
         forwards(writer, &chain, &maps, v6);
         forward_only_allowed(writer, rules);
     }
@@ -106,6 +110,9 @@ fn for_others(writer: &mut Writer<'_>, switched: &Set<'_>, maps: &Maps<'_>, v6: 
     forwards(writer, &published, maps, v6);
     let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
     let chain = writer.chain(c"prerouting", prerouting);
+    if !v6 {
+        spare_loopback(writer, &chain);
+    }
     let from_switched = [Expr::meta(Meta::IifName, Reg::R0), Expr::lookup(Reg::R0, switched)];
     writer.rule(&chain, &[&from_switched, &[Expr::accept()]]);
     for (limited, allowed, has_address) in
@@ -120,12 +127,21 @@ fn for_others(writer: &mut Writer<'_>, switched: &Set<'_>, maps: &Maps<'_>, v6: 
     writer.rule(&chain, &[&[Expr::jump(c"published")]]);
 }
 
-/// DNAT of published ports: at single addresses, then at all addresses of the host.
+/// Leaves alone what comes for 127.0.0.0/8 by another device than `lo`: a translation would take it past the kernel, which
+/// drops such packets after this hook. It drops those to ::1 before.
+fn spare_loopback(writer: &mut Writer<'_>, chain: &Chain<'_>) {
+    let from_others = device_is(Meta::IifName, Cmp::Neq, c"lo");
+    let to_loopback = address_in(Which::Destination, LOOPBACK);
+    writer.rule(chain, &[&from_others, &to_loopback, &[Expr::accept()]]);
+}
+
+/// DNAT of published ports: at single addresses, then at all addresses of the host. An address that the host has no more
+/// is another's.
 fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, maps: &Maps<'_>, v6: bool) {
-    let key = dnat_maps::key(v6, true);
-    writer.rule(chain, &[&key, &dnat_maps::translate(&maps.at, v6, true)]);
-    writer.rule(chain, &[&key, &dnat_maps::translate(&maps.at_ranges, v6, false)]);
-    let (is_local, key) = (is_local(Fib::Destination), dnat_maps::key(v6, false));
+    let (is_local, key) = (is_local(Fib::Destination), dnat_maps::key(v6, true));
+    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.at, v6, true)]);
+    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.at_ranges, v6, false)]);
+    let key = dnat_maps::key(v6, false);
     writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.ports, v6, true)]);
     writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.ranges, v6, false)]);
 }
@@ -173,8 +189,7 @@ fn postrouting(writer: &mut Writer<'_>, rules: &Rules, bridges: &Set<'_>, v6: bo
         let load = Expr::immediate(Reg::R0, &octets(*gateway));
         let action = [Expr::counter(), load, Expr::snat(*gateway, Reg::R0)];
         if !v6 {
-            let loopback = IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8));
-            let from_loopback = address_in(Which::Source, loopback);
+            let from_loopback = address_in(Which::Source, LOOPBACK);
             writer.rule(&chain, &[&to_device, &from_loopback, &action]);
         }
         if rules.nat.for_others[usize::from(v6)] {

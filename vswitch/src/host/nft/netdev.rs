@@ -16,6 +16,8 @@
 //! hook, so a frame of another VLAN would match. Frames to container subnets are dropped. IPv6 has the same
 //! rules with its own offsets ([`Layout`]).
 
+use std::ffi::CStr;
+
 use ipnet::IpNet;
 use vswitch_sys::Chain;
 use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
@@ -32,8 +34,11 @@ use super::rules::{IngressRedirect, RedirectLink};
 /// Before other chains of the hook.
 pub(super) const PRIORITY: i32 = -450;
 
-/// Loopback addresses, which containers must not reach.
-const LOOPBACK: IpNet =
+/// The chain of all NICs.
+pub(super) const UPLINK: &CStr = c"uplink";
+
+/// Loopback addresses, which only the host itself reaches.
+pub(super) const LOOPBACK: IpNet =
     IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 0, 0, 0), 8));
 
 /// Sets of one IP version, and actions for frames of the switch.
@@ -81,7 +86,7 @@ pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
         return;
     }
     let devices: Vec<_> = links.iter().map(|((device, _), _)| text(device)).collect();
-    let chain = writer.chain(c"uplink", ChainHook::IngressOfAll(&devices, PRIORITY));
+    let chain = writer.chain(UPLINK, ChainHook::IngressOfAll(&devices, PRIORITY));
     for tag in [0x8100_u16, 0x88a8] {
         let tagged = payload_is(Base::Link, 12, &tag.to_be_bytes());
         writer.rule(&chain, &[&tagged, &[Expr::accept()]]);

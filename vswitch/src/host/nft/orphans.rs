@@ -4,8 +4,8 @@
 //! switch has both, or with an old kernel at least the bridge.
 
 use std::fmt;
-use std::path::Path;
 
+use super::hooks::has_device;
 use super::kernel::{Listed, NftError, PREFIX, Tables};
 
 /// A table without its switch.
@@ -64,11 +64,4 @@ fn named(table: &Listed) -> Option<Orphan> {
         _ => return None,
     };
     Some(Orphan { family, bridge: bridge.to_owned() })
-}
-
-/// Whether a device of that name exists in the namespace of the calling thread.
-pub(crate) fn has_device(name: &str) -> bool {
-    // No device has an empty name, or one with a slash.
-    let is_name = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-    is_name && Path::new("/proc/sys/net/ipv4/conf").join(name).is_dir()
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::host::limits::SHIFTED_PORTS_SUM_MAX;
 use vswitch_sys::table::Flags;
 
+mod others;
 mod several;
 
 const NIC: [u8; 6] = [2, 0, 0, 0, 0, 1];

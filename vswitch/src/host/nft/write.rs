@@ -68,17 +68,31 @@ fn write_rules(writer: &mut Writer<'_>, rules: &Rules, family: ProtoFamily) {
     }
 }
 
+/// What a kernel can.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Abilities {
+    /// It has objects of timeouts.
+    pub(super) has_timeouts: bool,
+    /// It takes devices out of a chain that stays.
+    pub(super) removes_devices: bool,
+}
+
 /// What turns loaded tables into those of other rules.
 pub(super) fn change(
     (loaded, former): (&Rules, &[Written; 3]),
     rules: &Rules,
-    ((flags, name), has_timeouts): ((Flags, &CString), bool),
+    (flags, name): (Flags, &CString),
+    Abilities { has_timeouts, removes_devices }: Abilities,
 ) -> (Batch, [Written; 3]) {
     let (mut batch, mut sets) = (Batch::new(), 0);
     let mut written = former.clone();
     for (family, written) in FAMILIES.into_iter().zip(&mut written) {
         let table = Table::new(name, family);
-        let part = change::part(loaded, rules, family);
+        let mut part = change::part(loaded, rules, family);
+        let is_rules_of_nics = part == Part::Rules && family == ProtoFamily::NetDev;
+        if is_rules_of_nics && !removes_devices && change::loses_devices(written, rules) {
+            part = Part::Whole;
+        }
         if part == Part::Whole {
             let with = (flags, has_timeouts);
             *written = write_table(&mut batch, &table, rules, with, &mut sets);

@@ -6,12 +6,16 @@ use vswitch_sys::Batch;
 use vswitch_sys::table::Flags;
 
 use super::*;
-use crate::host::nft::write::{change, whole};
+use crate::host::nft::build::WrittenChain;
+use crate::host::nft::hooks;
+use crate::host::nft::write::{Abilities, change, whole};
 
 /// Numbers of messages by kind, and of elements.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counted {
     tables: usize,
+    /// Those that are removed, or lose devices.
+    chains: usize,
     sets: usize,
     rules: usize,
     elements: usize,
@@ -42,8 +46,9 @@ fn count(batch: Batch) -> Counted {
         let len = u32::from_ne_bytes(left[..4].try_into().unwrap()) as usize;
         let payload = &left[20.min(len)..len];
         match number(&left[4..]) & 0xff {
-            // `NFT_MSG_NEWTABLE`, `NEWRULE` and `DELRULE`, `NEWSET`, `NEWSETELEM` and `DELSETELEM`.
+            // `NFT_MSG_NEWTABLE`, `DELCHAIN`, `NEWRULE` and `DELRULE`, `NEWSET`, `NEWSETELEM` and `DELSETELEM`.
             0 => counted.tables += 1,
+            5 => counted.chains += 1,
             6 | 8 => counted.rules += 1,
             9 => counted.sets += 1,
             12 | 14 => {
@@ -58,10 +63,24 @@ fn count(batch: Batch) -> Counted {
 }
 
 fn changed(old: &Rules, new: &Rules) -> Counted {
+    changed_by(old, new, true, |_| ())
+}
+
+/// By a kernel that has lost something of what was written.
+fn changed_by(
+    old: &Rules,
+    new: &Rules,
+    removes_devices: bool,
+    lose: impl FnOnce(&mut Vec<WrittenChain>),
+) -> Counted {
     let name = CString::from(c"vswitch-br0");
     let with = (Flags::Owner, &name);
-    let (_, written) = whole(old, with, true);
-    count(change((old, &written), new, (with, true)).0)
+    let (_, mut written) = whole(old, with, true);
+    let mut chains = written[0].chains.clone();
+    lose(&mut chains);
+    hooks::keep(&mut written[0], &chains);
+    let abilities = Abilities { has_timeouts: true, removes_devices };
+    count(change((old, &written), new, with, abilities).0)
 }
 
 fn only_elements(elements: usize) -> Counted {
@@ -124,4 +143,40 @@ fn another_list_of_uplinks_writes_no_set_again() {
     assert_eq!((counted.tables, counted.sets), (0, 0), "{counted:?}");
     assert!((10..200).contains(&counted.rules), "{counted:?}");
     assert_eq!(counted.elements, 1, "its TAP");
+}
+
+/// Up to Linux 6.3 the request that takes a device out of a chain deletes the chain; a device that is gone is in none.
+#[test]
+fn no_chain_is_deleted_with_a_device_of_it() {
+    let former = rules(MANY);
+    let mut new = former.clone();
+    new.redirect.as_mut().unwrap().links.pop();
+    let leaves = |counted: Counted| (counted.tables, counted.chains);
+    // The chain of the TAP is of no use any more.
+    assert_eq!(leaves(changed(&former, &new)), (0, 2));
+    let gone = |chains: &mut Vec<WrittenChain>| {
+        chains.iter_mut().for_each(|chain| chain.devices.retain(|it| it.as_c_str() != c"eth15"));
+    };
+    for removes_devices in [false, true] {
+        assert_eq!(leaves(changed_by(&former, &new, removes_devices, gone)), (0, 1));
+    }
+    // The table is added, deleted, and added again.
+    assert_eq!(leaves(changed_by(&former, &new, false, |_| ())), (2, 0));
+}
+
+/// Longer ranges have no elements, and are of no account to others.
+#[test]
+fn a_shifted_range_beyond_the_limit_makes_no_table_anew() {
+    let long = Forward {
+        published: published(None, Protocol::Udp, 20_000, 25_000),
+        to_port: 30_000,
+        ..several::forward(1)
+    };
+    let with_long = |more: &[u16]| {
+        let mut rules = rules(std::iter::empty());
+        let all = std::iter::once(long.clone()).chain(more.iter().map(|&n| several::forward(n)));
+        rules.nat.forwards = all.collect();
+        rules
+    };
+    assert_eq!(changed(&with_long(&[80]), &with_long(&[80, 81])), only_elements(2));
 }

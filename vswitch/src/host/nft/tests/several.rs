@@ -2,7 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use vswitch_sys::socket::Socket;
+use vswitch_sys::{Batch, MsgType, ProtoFamily, Table};
+
 use super::*;
+use crate::host::nft::build::ingress_of;
+use crate::host::nft::exchange::send;
+use crate::host::nft::netdev::{PRIORITY, UPLINK};
 
 const NIC2: [u8; 6] = [2, 0, 0, 0, 0, 4];
 
@@ -195,5 +201,35 @@ fn nothing_reaches_the_host_while_uplinks_change() {
         assert_eq!(handles(), before, "no set was made again");
         let list = run("nft list chain netdev vswitch-br0 uplink");
         assert!(!list.contains("eth1"), "{list}");
+    });
+}
+
+/// As after a device has been in another namespace: no rule is missing, and the chain is not at it.
+#[test]
+fn a_device_that_a_chain_has_lost_is_put_back() {
+    in_namespace(|| {
+        let host = Host::new();
+        let mut rules = with_forwards(&host, vec![forward(8080)]);
+        let (nic2, tap2) = second(&mut rules);
+        let mut tables = Tables::open("br0").unwrap().with_flags(Flags::None);
+        tables.load(rules).unwrap();
+        tables.check().unwrap();
+        let frame = ethernet(NIC2, 0x0800, &ipv4((FAR4, HOST4), TCP, 0, &ports(1, 8080)));
+        let is_taken = || {
+            nic2.send(&frame);
+            tap2.received() == [frame.as_slice()]
+        };
+        assert!(is_taken());
+        let mut batch = Batch::new();
+        let table = Table::new(c"vswitch-br0", ProtoFamily::NetDev);
+        let eth1 = [c"eth1".to_owned()];
+        batch.add(&ingress_of(&table, UPLINK, (PRIORITY, &eth1)), MsgType::Del);
+        send(&Socket::open().unwrap(), batch).unwrap();
+        assert!(!is_taken());
+        tables.check().unwrap();
+        assert_eq!(tables.restored(), 1);
+        assert!(is_taken());
+        tables.check().unwrap();
+        assert_eq!(tables.restored(), 1);
     });
 }
