@@ -32,7 +32,7 @@ pub(crate) struct SnatBlocks {
     pub(super) held: SharedHeldBlocks,
 }
 
-/// What became of a claim.
+/// Result of a claim.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claimed {
     /// Blocks that are ours now.
