@@ -101,6 +101,11 @@ impl SnatBlocks {
         Ok(())
     }
 
+    /// Tries again to hold ports that publications had, and that were not free when they ended.
+    pub(crate) fn retry_lent(&self) {
+        self.held.lock().retry();
+    }
+
     /// Sockets that may be open in all.
     pub(crate) fn sockets_max(&self) -> usize {
         self.held.lock().sockets_max()
