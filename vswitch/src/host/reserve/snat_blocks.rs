@@ -35,7 +35,7 @@ use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 
 use super::lending::{Lending, Share};
-use crate::host::limits::SNAT_SOCKETS_PERCENT;
+use crate::host::limits::snat_sockets;
 use crate::host::nft::{PortBlock, Protocol, Published};
 
 /// Exists where the kernel has SCTP.
@@ -84,7 +84,7 @@ impl HeldBlocks {
     /// Holds nothing yet. The limit is that of the process now.
     pub(crate) fn new() -> Self {
         let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let sockets_max = (open_files / 100 * u64::from(SNAT_SOCKETS_PERCENT)) as usize;
+        let sockets_max = snat_sockets(open_files) as usize;
         Self {
             blocks: BTreeSet::new(),
             sockets: BTreeMap::new(),
