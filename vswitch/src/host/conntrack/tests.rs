@@ -84,9 +84,10 @@ fn another_target_of_the_same_ports_ends_entries_of_the_former() {
 fn a_flow_of_the_host_straight_to_the_container_stays_with_equal_ports() {
     let gone = forward(None, 9000..=9000, 9000);
     let fresh = Forward { to4: Some([10, 88, 0, 9].into()), ..gone.clone() };
-    for stale in
-        [Stale::after(&[gone.clone()], &[], &host()), Stale::after(&[gone], &[fresh], &host())]
-    {
+    for stale in [
+        Stale::after(std::slice::from_ref(&gone), &[], &host()),
+        Stale::after(&[gone], &[fresh], &host()),
+    ] {
         for container in ["10.88.0.5:9000", "[fd00::5]:9000"] {
             assert!(!stale.has(&entry(container, container)), "{container}");
         }
