@@ -58,6 +58,8 @@ struct Lists {
     by_external: Vec<(ExternalStart, u32)>,
     /// Entries by the container's zone, address and port.
     by_internal: Vec<(InternalStart, u32)>,
+    /// Ranges of ports of all addresses, first and last, that do not overlap.
+    by_port: Vec<(Transport, u16, u16)>,
 }
 
 /// Where a published port leads.
@@ -153,7 +155,7 @@ impl CompiledPolicy {
         // Stable: it merges what is sorted already.
         by_external.sort();
         by_internal.sort();
-        Lists { generations, by_external, by_internal }
+        Lists { generations, by_external, by_internal, by_port: ports_of(entries) }
     }
 
     /// The number of this policy: greater than those of its predecessors.
@@ -258,9 +260,13 @@ impl CompiledPolicy {
         })
     }
 
-    /// A publication covers the port of an external address, for either family.
-    pub(crate) fn is_published(&self, transport: Transport, external: Address, port: u16) -> bool {
-        self.published(transport, external, port).is_some()
+    /// A publication names the port, at whatever address.
+    pub(crate) fn names_port(&self, transport: Transport, port: u16) -> bool {
+        let ranges = &self.lists.by_port;
+        let after =
+            ranges.partition_point(|(known, first, _)| (*known, *first) <= (transport, port));
+        let last = after.checked_sub(1).map(|at| ranges[at]);
+        last.is_some_and(|(known, _, last)| known == transport && port <= last)
     }
 
     /// The published port of an internal endpoint at an external address, with its generation.
@@ -371,6 +377,21 @@ impl PartialEq for CompiledPolicy {
 }
 
 impl Eq for CompiledPolicy {}
+
+/// The ports of all entries.
+fn ports_of(entries: &[Published]) -> Vec<(Transport, u16, u16)> {
+    let range = |entry: &Published| (entry.transport, *entry.ports.start(), *entry.ports.end());
+    let mut ranges: Vec<_> = entries.iter().map(range).collect();
+    ranges.sort_unstable();
+    ranges.dedup_by(|(transport, first, last), (before, _, end)| {
+        let overlaps = transport == before && *first <= *end;
+        if overlaps {
+            *end = *last.max(end);
+        }
+        overlaps
+    });
+    ranges
+}
 
 /// The address that stands for all of the host's with the family of another one.
 fn any_like(address: Address) -> Address {

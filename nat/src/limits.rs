@@ -94,8 +94,11 @@ pub const SHARED_SAMPLE_MAX: usize = 64;
 /// The first of them, which suffice where it has few of these.
 pub const SHARED_SAMPLE_MIN: usize = 16;
 
-/// Destinations without a port that an owner is not searched one for again in the same moment, in one table.
+/// Searches for a shared port that are not repeated in the same moment, in one table.
 pub const SHARED_REFUSALS_MAX: usize = 64;
+
+/// Tuples of shared ports that rest, in one table.
+pub const SHARED_RESTS_MAX: usize = 1 << 14;
 
 /// Bytes below the last acknowledgement within which a late segment is still accepted.
 pub const LATE_BYTES_MIN: u32 = 66_000;

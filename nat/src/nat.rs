@@ -63,6 +63,7 @@ use crate::table::owners::Owners;
 use crate::table::pages;
 use crate::table::pinholes::Pinholes;
 use crate::table::refusals::Refusals;
+use crate::table::rests::Rests;
 use crate::table::slab::Slab;
 use crate::table::wheel::Wheel;
 use crate::tcp::{self, Effect};
@@ -87,7 +88,10 @@ pub struct Nat {
     filter: FilterTable,
     pinholes: Pinholes,
     other_syns: OtherSyns,
+    /// Searches for a shared port by many tries, and by few, that found none.
     refusals: Refusals,
+    dense: Refusals,
+    rests: Rests,
     wheel: Wheel,
     owners: Owners,
     mappings: Mappings,
@@ -137,6 +141,8 @@ impl Nat {
             pinholes: Pinholes::new(),
             other_syns: OtherSyns::new(),
             refusals: Refusals::new(),
+            dense: Refusals::new(),
+            rests: Rests::default(),
             wheel: Wheel::new(),
             owners: Owners::new(),
             mappings: Mappings::new(capacity),

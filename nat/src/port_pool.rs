@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use crate::limits::{PORT_BLOCK, PORT_REUSE_DELAY, SHARED_STEPS_MAX};
+use crate::owner::OwnerId;
 use crate::port_blocks::PortBlocks;
 use crate::state::{CoarseTime, units};
 use crate::table::hash::random;
@@ -40,8 +41,12 @@ pub(crate) struct PortPool {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sharers {
     count: u32,
+    /// The owner that the port counts for, if it has no mapping.
+    charged: Option<OwnerId>,
     /// A peer may remember one that has ended.
     is_remembered: bool,
+    /// There are some, or were since the port was allocated.
+    has_been: bool,
 }
 
 /// Bits of every other port: even ones if the first port of a word is even.
@@ -145,18 +150,49 @@ impl PortPool {
 
     /// One more connection shares an allocated port.
     pub(crate) fn share(&mut self, port: u16) {
+        let sharers = self.sharers_mut(port);
+        sharers.count += 1;
+        sharers.has_been = true;
+    }
+
+    /// Sets the owner that an allocated port without a mapping counts for. Returns the owner before.
+    pub(crate) fn charge(&mut self, port: u16, owner: Option<OwnerId>) -> Option<OwnerId> {
+        std::mem::replace(&mut self.sharers_mut(port).charged, owner)
+    }
+
+    /// The owner that an allocated port without a mapping counts for.
+    pub(crate) fn charged(&self, port: u16) -> Option<OwnerId> {
+        self.sharers.get(self.idx(port))?.charged
+    }
+
+    fn sharers_mut(&mut self, port: u16) -> &mut Sharers {
         if self.sharers.is_empty() {
             self.sharers = vec![Sharers::default(); self.mappings.len()].into_boxed_slice();
         }
-        self.sharers[self.idx(port)].count += 1;
+        &mut self.sharers[self.idx(port)]
     }
 
-    /// One less.
-    pub(crate) fn unshare(&mut self, port: u16, is_remembered: bool, now: CoarseTime) {
+    /// One less. Returns the owner that the port counts for no longer.
+    pub(crate) fn unshare(
+        &mut self,
+        port: u16,
+        is_remembered: bool,
+        now: CoarseTime,
+    ) -> Option<OwnerId> {
         let sharers = &mut self.sharers[self.idx(port)];
         sharers.count -= 1;
         sharers.is_remembered |= is_remembered;
-        self.release_unused(port, false, now);
+        self.release_unused(port, false, now)
+    }
+
+    /// Connections share the port, or did since it was allocated.
+    pub(crate) fn has_been_shared(&self, port: u16) -> bool {
+        self.sharers.get(self.idx(port)).is_some_and(|sharers| sharers.has_been)
+    }
+
+    /// The port has a mapping or sharers.
+    pub(crate) fn is_used(&self, port: u16) -> bool {
+        self.mappings[self.idx(port)] != 0 || self.is_shared(port)
     }
 
     /// Connections share the port.
@@ -164,18 +200,24 @@ impl PortPool {
         self.sharers.get(self.idx(port)).is_some_and(|sharers| sharers.count > 0)
     }
 
-    /// Frees an allocated port that has neither a mapping nor sharers.
-    pub(crate) fn release_unused(&mut self, port: u16, is_delayed: bool, now: CoarseTime) {
-        let idx = self.idx(port);
-        if self.mappings[idx] != 0 || self.is_shared(port) {
-            return;
+    /// Frees an allocated port that has neither a mapping nor sharers. Returns the owner that it counts for no longer.
+    pub(crate) fn release_unused(
+        &mut self,
+        port: u16,
+        is_delayed: bool,
+        now: CoarseTime,
+    ) -> Option<OwnerId> {
+        if self.is_used(port) {
+            return None;
         }
+        let idx = self.idx(port);
         let sharers = self.sharers.get_mut(idx).map(std::mem::take).unwrap_or_default();
         if is_delayed || sharers.is_remembered {
             self.delayed.push_back((port, now));
         } else {
             self.set_free(port, true);
         }
+        sharers.charged
     }
 
     /// Ports of these blocks that a further connection may share, once each and in a random order: those with a mapping

@@ -23,5 +23,6 @@ pub(crate) mod owners;
 pub(crate) mod pages;
 pub(crate) mod pinholes;
 pub(crate) mod refusals;
+pub(crate) mod rests;
 pub(crate) mod slab;
 pub(crate) mod wheel;

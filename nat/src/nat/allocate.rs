@@ -105,10 +105,7 @@ impl Nat {
         }
         let port = match self.allocate_port(pool, internal.port) {
             Some(port) => port,
-            None if self.awaits_blocks(pool) => {
-                self.counters.connections_port_awaited += 1;
-                return Err(NatDrop::PortAwaited);
-            }
+            None if self.awaits_blocks(pool) => return Err(self.port_awaited()),
             None => match self.take_port(&request) {
                 Some(Taken::Free(port)) => port,
                 Some(Taken::Shared(port)) => return Ok(request.shared(port)),
@@ -122,11 +119,26 @@ impl Nat {
     /// Another port than that of the endpoint's mapping, which is taken towards this destination.
     #[cold]
     fn port_beside_mapping(&mut self, request: &PortRequest) -> Result<ExternalEndpoint, NatDrop> {
-        let port = self
-            .share_soon(request)
-            .or_else(|| self.try_allocate_port(request.pool, request.like))
-            .or_else(|| self.share_late(request));
-        port.map(|port| request.shared(port)).ok_or_else(|| self.no_port())
+        let PoolKey { owner, transport, addr_idx } = request.pool;
+        if transport == Transport::Tcp
+            && let Some(port) = self.share_soon(request)
+        {
+            return Ok(request.shared(port));
+        }
+        if let Some(port) = self.allocate_port(request.pool, request.like) {
+            self.port_pool(transport, addr_idx).charge(port, Some(owner));
+            *self.owners.at(owner).ports_mut(request.pool.list()) += 1;
+            return Ok(request.shared(port));
+        }
+        if self.awaits_blocks(request.pool) {
+            return Err(self.port_awaited());
+        }
+        self.share_late(request).map(|port| request.shared(port)).ok_or_else(|| self.no_port())
+    }
+
+    fn port_awaited(&mut self) -> NatDrop {
+        self.counters.connections_port_awaited += 1;
+        NatDrop::PortAwaited
     }
 
     fn no_port(&mut self) -> NatDrop {
@@ -212,7 +224,6 @@ impl Nat {
 
     fn try_allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
         let PoolKey { transport, addr_idx, .. } = pool;
-        let address = self.externals.address(addr_idx)?;
         if self.has_port_share(pool) {
             return None;
         }
@@ -220,7 +231,7 @@ impl Nat {
         let ports = self.externals.port_pool_mut(addr_idx, transport)?;
         let blocks = &mut self.blocks[transport as usize];
         ports.allocate(blocks, like, self.now, &mut self.random, |port| {
-            !policy.is_published(transport, address, port)
+            !policy.names_port(transport, port)
         })
     }
 
@@ -272,7 +283,7 @@ impl Nat {
         opening.take(PORT_VICTIMS_MAX).find(|&number| self.frees_port(number, pool))
     }
 
-    /// The connection is the last user of its owner's mapping, of the pool or of any.
+    /// The connection is the last user of its owner's mapping, of the pool or of any, and nobody shares the port.
     fn frees_port(&self, number: u32, pool: Option<PoolKey>) -> bool {
         let flow = self.flows.at(number);
         let Some((addr_idx, port)) = flow.owner_mapped() else { return false };
@@ -280,6 +291,7 @@ impl Nat {
         let ports = self.externals.port_pool(addr_idx, flow.transport());
         let mapping = ports.and_then(|ports| ports.mapping(port));
         pool.is_none_or(is_in)
+            && ports.is_some_and(|ports| !ports.is_shared(port))
             && mapping.is_some_and(|mapping| self.mappings.at(mapping).users == 1)
     }
 }

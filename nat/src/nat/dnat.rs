@@ -44,6 +44,10 @@ impl Nat {
         let Some(number) = number.filter(is_live) else { return Ok(None) };
         let known = self.mappings.at(number);
         let pinhole = known.pinhole_key(&self.secrets, seen_as);
+        // The filter knows addresses, not endpoints: this may be late data of a connection that shared the port.
+        if self.has_been_shared(key.transport, addr_idx, port) {
+            return Err(NatDrop::Unsolicited);
+        }
         if !self.filter.has(self.filter_key(key.transport, addr_idx, port, seen_as))
             && !self.pinholes.has(pinhole, self.now)
         {

@@ -3,12 +3,14 @@
 use super::Nat;
 use crate::address::Address;
 use crate::direction::Direction;
-use crate::state::CoarseTime;
+use crate::owner::OwnerId;
+use crate::state::{Class, CoarseTime};
 use crate::table::external_addrs;
 use crate::table::external_addrs::{ExternalEndpoint, Origin};
-use crate::table::flow::FlowFlags;
+use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::{Key, PortPair};
 use crate::table::owners::PoolList;
+use crate::table::rests::is_resting;
 use crate::time::Time;
 use crate::tuple::Transport;
 use crate::zone::Zone;
@@ -64,6 +66,7 @@ impl Nat {
         let (flags, aliases) = (flow.flags, flow.aliases);
         let (transport, is_remembered) = (flow.transport(), flow.state.is_remembered());
         let (mapped, shared) = (flow.mapped(), flow.shared());
+        let remembered_since = self.remembered_since(flow);
         if flags.has(FlowFlags::IN_FILTER) {
             self.filter.remove(self.filter_key_of(number));
         }
@@ -86,10 +89,45 @@ impl Nat {
         if let Some((addr_idx, port)) = shared {
             let now = self.now;
             self.shared -= 1;
-            self.port_pool(transport, addr_idx).unshare(port, is_remembered, now);
+            let freed = self.port_pool(transport, addr_idx).unshare(port, is_remembered, now);
+            self.uncharge(freed, PoolList::of(transport, addr_idx));
+        }
+        if let Some(since) = remembered_since {
+            let [client, server] = mapped;
+            self.rest_tuple(client.or(shared), &keys[1], owner, since);
+            self.rest_tuple(server, &keys[0], peer_owner, since);
         }
         for addr_idx in aliases.into_iter().filter(|addr_idx| *addr_idx != external_addrs::NONE) {
             self.externals.release(addr_idx);
+        }
+    }
+
+    /// Since when a peer may remember the connection as an ended one, if it ended now.
+    pub(super) fn remembered_since(&self, flow: &Flow) -> Option<CoarseTime> {
+        let is_closed = flow.class() == Class::Closed;
+        let since = if is_closed { CoarseTime(flow.seen) } else { self.now };
+        (flow.state.is_remembered() && is_resting(since, self.now)).then_some(since)
+    }
+
+    /// A port that other connections use rests towards the destination of one that has ended.
+    fn rest_tuple(
+        &mut self,
+        port: Option<(u16, u16)>,
+        answers: &Key,
+        owner: OwnerId,
+        since: CoarseTime,
+    ) {
+        let Some((addr_idx, port)) = port else { return };
+        let ports = self.externals.port_pool(addr_idx, answers.transport);
+        if ports.is_some_and(|ports| ports.is_used(port)) {
+            self.rests.insert(self.secrets.hash(answers), owner, since);
+        }
+    }
+
+    /// A port that has become free counts no longer for its owner.
+    pub(super) fn uncharge(&mut self, freed: Option<OwnerId>, pools: PoolList) {
+        if let Some(owner) = freed {
+            *self.owners.at(owner).ports_mut(pools) -= 1;
         }
     }
 
@@ -119,11 +157,9 @@ impl Nat {
             }
             Origin::Shared => {
                 let now = self.now;
-                self.port_pool(transport, external.addr_idx).release_unused(
-                    external.port,
-                    false,
-                    now,
-                );
+                let ports = self.port_pool(transport, external.addr_idx);
+                let freed = ports.release_unused(external.port, false, now);
+                self.uncharge(freed, PoolList::of(transport, external.addr_idx));
             }
             Origin::Mapped(_) | Origin::Published => {}
         }
@@ -132,10 +168,15 @@ impl Nat {
     fn drop_mapping(&mut self, number: u32) {
         let mapping = self.mappings.remove(&self.secrets, number);
         let pools = PoolList::of(mapping.transport, mapping.addr_idx);
-        *self.owners.at(mapping.owner).ports_mut(pools) -= 1;
+        let mut freed = Some(mapping.owner);
         if let Some(ports) = self.externals.port_pool_mut(mapping.addr_idx, mapping.transport) {
+            // It counts for its owner until those that share it have ended, too.
+            if ports.is_shared(mapping.port) {
+                ports.charge(mapping.port, freed.take());
+            }
             ports.release(mapping.port, mapping.is_remembered, self.now);
         }
+        self.uncharge(freed, pools);
     }
 
     /// The filter key of an external endpoint with a remote address.

@@ -17,6 +17,7 @@ use crate::table::external_addrs;
 use crate::table::external_addrs::{ExternalEndpoint, Origin};
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::link::Link;
+use crate::table::owners::PoolList;
 use crate::time::Time;
 use crate::tuple::Transport;
 
@@ -173,9 +174,7 @@ impl Nat {
             self.restore_endpoint(record, record.externals[1], original.ports.dst(), server),
         ];
         if let (Some(port), Some(client)) = (record.shared_port(), ends[0]) {
-            let ports = self.port_pool(record.transport, client.addr_idx);
-            ports.claim(port);
-            ports.share(port);
+            self.restore_shared(record, client.addr_idx, port);
         }
         let is_hairpin = record.flags.has(FlowFlags::HAIRPIN);
         let owners = [Some(record.owner), is_hairpin.then_some(record.peer_owner)];
@@ -204,6 +203,19 @@ impl Nat {
         self.link(flow, [original, reply]);
     }
 
+    /// A port without a mapping counts for the owner of the first connection that shares it.
+    fn restore_shared(&mut self, record: &Record, addr_idx: u16, port: u16) {
+        let owner = record.owner.id();
+        let ports = self.port_pool(record.transport, addr_idx);
+        ports.claim(port);
+        ports.share(port);
+        if ports.mapping(port).is_none() && ports.charged(port).is_none() {
+            ports.charge(port, Some(owner));
+            self.owners.get_or_add(owner);
+            *self.owners.at(owner).ports_mut(PoolList::of(record.transport, addr_idx)) += 1;
+        }
+    }
+
     /// Restores a peer's external endpoint and mapping, and counts the connection as their user.
     fn restore_endpoint(
         &mut self,
@@ -219,8 +231,14 @@ impl Nat {
             let known = self.mappings.find(&self.secrets, transport, internal, addr_idx, |_| true);
             let number = known.unwrap_or_else(|| {
                 self.owners.get_or_add(mapped.owner);
-                self.port_pool(transport, addr_idx).claim(port);
                 let pool = PoolKey { owner: mapped.owner, transport, addr_idx };
+                let ports = self.port_pool(transport, addr_idx);
+                ports.claim(port);
+                // The mapping's owner has it from now on.
+                if ports.charged(port).is_some() {
+                    let before = ports.charge(port, None);
+                    self.uncharge(before, pool.list());
+                }
                 self.add_mapping(pool, internal, port)
             });
             self.mappings.at_mut(number).users += 1;

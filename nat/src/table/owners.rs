@@ -75,7 +75,7 @@ pub(crate) struct Owner {
     pub(crate) since: u32,
     /// Revoked connections await reclaim.
     pub(crate) awaits_reclaim: bool,
-    /// Ports of its mappings, by pool.
+    /// Ports that it allocated and that are not free again, by pool: those of its mappings, and shared ones.
     ports: [u32; POOLS],
 }
 
@@ -120,12 +120,12 @@ impl Owner {
         self.lists.iter().filter_map(|(first, _)| some(*first))
     }
 
-    /// Ports of its mappings in these pools.
+    /// Ports in these pools that count for it.
     pub(crate) fn ports_mut(&mut self, PoolList(idx): PoolList) -> &mut u32 {
         &mut self.ports[idx]
     }
 
-    /// Ports of all its mappings: as many as mappings.
+    /// Ports of all pools that count for it: at least as many as mappings.
     pub(crate) fn mappings(&self) -> u32 {
         self.ports.iter().sum()
     }

@@ -14,6 +14,7 @@ mod rfc4787;
 mod rfc5382;
 mod rfc5508;
 mod routed;
+mod shared_port_ends;
 mod shared_ports;
 mod translation;
 mod yields_to;

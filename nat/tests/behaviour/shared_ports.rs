@@ -199,7 +199,7 @@ fn a_closed_connection_to_the_same_destination_gives_its_shared_port() {
     }
     assert!(nat.nat.counters().connections_evicted >= 10, "{:?}", nat.nat.counters());
     assert_eq!(nat.nat.counters().connections_no_port, 0);
-    assert_eq!(nat.nat.rows().filter(|row| row.owner.0 == 1).count(), SHARE.into());
+    assert_eq!(nat.nat.rows().filter(|row| row.owner.0 == 1).count(), usize::from(SHARE));
 }
 
 /// Its endpoint reuses the ports of a closed shared connection to the same destination: the same external port.
@@ -243,14 +243,17 @@ fn a_published_port_is_not_shared() {
     for port in 1..=6 {
         nat.establish(&from(port), WEB);
     }
-    let published_port = nat.out(&syn(&from(1), WEB)).port;
-    nat.policy.published =
-        vec![published(Transport::Tcp, published_port..=published_port, A, 1, 1)];
-    for port in 1..=10 {
-        let sent = nat.send(internal(2), &syn(&format!("{B}:{port}"), OTHER));
-        let Ok(Translation::Edit { edit, .. }) = sent else { continue };
-        assert_ne!(edit.src.port, published_port);
+    let taken = nat.out(&syn(&from(1), WEB)).port;
+    nat.policy.published = vec![published(Transport::Tcp, taken..=taken, A, 1, 1)];
+    // All others are had: two that are free, and those that are shared.
+    for (owner, port) in [2, 3, 4].into_iter().cycle().zip(1..=10) {
+        let sent = nat.send(internal(owner), &syn(&format!("{B}:{port}"), OTHER));
+        assert!(sent.is_ok() || port > 7, "{sent:?}");
     }
+    let to_other = nat.nat.rows().filter(|row| row.original.dst == endpoint(OTHER));
+    let mut seen: Vec<u16> = to_other.map(|row| row.reply.dst.port).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, PORTS.filter(|port| *port != taken).collect::<Vec<_>>());
 }
 
 #[test]

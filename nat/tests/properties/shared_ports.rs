@@ -2,6 +2,7 @@
 //! asked, and in the end nothing is held.
 
 use std::collections::HashSet;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,16 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use vswitch_nat::{
     CompiledPolicy, Endpoint, Kind, Nat, NatConfig, OwnerId, Policy, Published, Realm, Row,
-    Segment, Time, Translation, Transport, Tuple, View, Zone,
+    Segment, State, Time, Translation, Transport, Tuple, View, Zone,
 };
 use wire::tcp::Flags;
 
 const PORTS: std::ops::RangeInclusive<u16> = 20_000..=20_007;
 /// Another container reaches it by an address of the host.
 const SERVER_PORT: u16 = 80;
+const EXTERNAL6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// A TCP peer remembers a connection that ended here, less some seconds.
+const REMEMBERED: Duration = Duration::from_secs(230);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -25,6 +29,7 @@ enum Step {
         owner: u8,
         port: u16,
         remote: u8,
+        is_v6: bool,
     },
     /// A peer of a connection sends; from inside or outside.
     Go {
@@ -35,6 +40,12 @@ enum Step {
     Stray {
         remote: u8,
         port: u16,
+        flags: Flags,
+        is_v6: bool,
+    },
+    /// A packet from outside for a connection that has ended.
+    Late {
+        which: Index,
         flags: Flags,
     },
     Wait(u64),
@@ -66,19 +77,25 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Transport::Echo),
         1 => Just(Transport::Sctp),
     ];
-    let open = (transport, 0..4_u8, 1..=9_u16, 0..5_u8)
-        .prop_map(|(transport, owner, port, remote)| Step::Open { transport, owner, port, remote });
+    let open = (transport, 0..4_u8, 1..=9_u16, 0..5_u8, prop::bool::weighted(0.3)).prop_map(
+        |(transport, owner, port, remote, is_v6)| Step::Open {
+            transport,
+            owner,
+            port,
+            remote,
+            is_v6,
+        },
+    );
     let go = (any::<Index>(), any::<bool>(), flags())
         .prop_map(|(which, is_reply, flags)| Step::Go { which, is_reply, flags });
-    let stray = (0..4_u8, PORTS, flags()).prop_map(|(remote, port, flags)| Step::Stray {
-        remote,
-        port,
-        flags,
-    });
+    let stray = (0..4_u8, PORTS, flags(), any::<bool>())
+        .prop_map(|(remote, port, flags, is_v6)| Step::Stray { remote, port, flags, is_v6 });
+    let late = (any::<Index>(), flags()).prop_map(|(which, flags)| Step::Late { which, flags });
     prop_oneof![
         24 => open,
         12 => go,
         3 => stray,
+        6 => late,
         2 => prop_oneof![0..20_u64, 200..300_u64].prop_map(Step::Wait),
         1 => (0..4_u8).prop_map(Step::Remove),
         1 => any::<Index>().prop_map(Step::Flush),
@@ -93,9 +110,9 @@ fn policy(address: u8, keeps: bool) -> Policy {
     let other = keeps.then(|| own(1 - address));
     Policy {
         external_v4: Some([192, 0, 2, 1 + address].into()),
-        external_v6: None,
+        external_v6: Some(EXTERNAL6),
         sources: Vec::new(),
-        host_addrs: std::iter::once(own(address)).chain(other).collect(),
+        host_addrs: std::iter::once(own(address)).chain(other).chain([EXTERNAL6.into()]).collect(),
         ports: PORTS,
         published: vec![Published {
             transport: Transport::Tcp,
@@ -103,7 +120,7 @@ fn policy(address: u8, keeps: bool) -> Policy {
             ports: SERVER_PORT..=SERVER_PORT,
             zone: Zone(0),
             to_v4: Some([10, 99, 0, 2].into()),
-            to_v6: None,
+            to_v6: Some(Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 2)),
             to_port: SERVER_PORT,
             owner: OwnerId(0),
             allow_from: Vec::new(),
@@ -117,20 +134,35 @@ struct Lab {
     policy: Arc<CompiledPolicy>,
     address: u8,
     now: Time,
+    /// Ended connections whose ports have been in use ever since, and when they ended.
+    ended: Vec<(Row, Time)>,
+}
+
+/// The external endpoint of a connection's owner.
+fn external_end(row: &Row) -> Endpoint {
+    if is_inbound(row) { row.original.dst } else { row.reply.dst }
+}
+
+fn is_inbound(row: &Row) -> bool {
+    let client = row.original.src.address.to_string();
+    client.starts_with("198.") || client.starts_with("2001:")
 }
 
 impl Lab {
     fn new(seed: u64) -> Self {
         let nat = Nat::new(NatConfig { capacity: 1_024, seed });
         let policy = CompiledPolicy::compile(policy(0, true), None);
-        let mut lab = Self { nat, policy, address: 0, now: Time(1 << 50) };
+        let mut lab = Self { nat, policy, address: 0, now: Time(1 << 50), ended: Vec::new() };
         lab.nat.revalidate(&lab.policy);
         lab
     }
 
     /// One of two addresses with two ports each, or the published port.
-    fn remote(&self, which: u8) -> Endpoint {
+    fn remote(&self, which: u8, is_v6: bool) -> Endpoint {
+        let v6 = |last| Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, last).into();
         match which {
+            4 if is_v6 => Endpoint::new(EXTERNAL6.into(), SERVER_PORT),
+            _ if is_v6 => Endpoint::new(v6(u16::from(which / 2)), 53 + u16::from(which % 2)),
             4 => Endpoint::new([192, 0, 2, 1 + self.address].into(), SERVER_PORT),
             _ => Endpoint::new([198, 51, 100, 1 + which / 2].into(), 53 + u16::from(which % 2)),
         }
@@ -152,9 +184,11 @@ impl Lab {
     fn step(&mut self, step: &Step) {
         let rows: Vec<Row> = self.nat.rows().collect();
         match *step {
-            Step::Open { transport, owner, port, remote } => {
-                let src = Endpoint::new([10, 99, 0, 2 + owner].into(), port);
-                let mut dst = self.remote(remote);
+            Step::Open { transport, owner, port, remote, is_v6 } => {
+                let v6 = Ipv6Addr::new(0xfd00, 0x99, 0, 0, 0, 0, 0, 2 + u16::from(owner));
+                let v4 = [10, 99, 0, 2 + owner];
+                let src = Endpoint::new(if is_v6 { v6.into() } else { v4.into() }, port);
+                let mut dst = self.remote(remote, is_v6);
                 if transport == Transport::Echo {
                     dst.port = port;
                 }
@@ -164,9 +198,10 @@ impl Lab {
             Step::Go { which, is_reply, flags } if !rows.is_empty() => {
                 self.go(&rows[which.index(rows.len())], is_reply, flags);
             }
-            Step::Stray { remote, port, flags } => {
-                let src = self.remote(remote % 4);
-                let dst = Endpoint::new([192, 0, 2, 1 + self.address].into(), port);
+            Step::Stray { remote, port, flags, is_v6 } => {
+                let src = self.remote(remote % 4, is_v6);
+                let v4 = [192, 0, 2, 1 + self.address];
+                let dst = Endpoint::new(if is_v6 { EXTERNAL6.into() } else { v4.into() }, port);
                 let tuple = Tuple { transport: Transport::Tcp, src, dst };
                 self.send(Realm::External, tuple, flags, false);
             }
@@ -185,7 +220,15 @@ impl Lab {
                 self.nat.revalidate(&self.policy);
             }
             Step::Transfer => self.transfer(),
-            Step::Go { .. } | Step::Flush(_) => {}
+            Step::Late { which, flags } if !self.ended.is_empty() => {
+                self.late(which.index(self.ended.len()), flags);
+            }
+            Step::Go { .. } | Step::Flush(_) | Step::Late { .. } => {}
+        }
+        self.note_ended(rows);
+        if matches!(step, Step::Transfer) {
+            // Ports and tuples at rest are not exported.
+            self.ended.clear();
         }
         self.check();
     }
@@ -195,12 +238,43 @@ impl Lab {
         let client = Realm::Internal(row.owner, Zone(0));
         let server =
             row.server.map_or(Realm::External, |(owner, zone)| Realm::Internal(owner, zone));
-        let (is_inbound, tuple) =
-            (row.original.src.address.to_string().starts_with("198."), [row.original, row.reply]);
-        let ends = if is_inbound { [Realm::External, client] } else { [client, server] };
+        let tuple = [row.original, row.reply];
+        let ends = if is_inbound(row) { [Realm::External, client] } else { [client, server] };
         let (own, other) = (usize::from(is_reply), usize::from(!is_reply));
         let to = self.send(ends[own], tuple[own], flags, !is_reply);
         assert!(to.is_none_or(|to| to == ends[other]), "{row:?} goes to {to:?}");
+    }
+
+    /// A late packet of an ended connection reaches no other owner, unless one has the same tuple that no peer remembers.
+    fn late(&mut self, which: usize, flags: Flags) {
+        let row = self.ended[which].0;
+        let server =
+            row.server.map_or(Realm::External, |(owner, zone)| Realm::Internal(owner, zone));
+        let (from, tuple) =
+            if is_inbound(&row) { (Realm::External, row.original) } else { (server, row.reply) };
+        let is_remembered = row.transport == Transport::Tcp
+            && matches!(row.state, State::Established | State::HalfClosed);
+        let has_tuple = |it: Row| it.original == tuple || it.reply == tuple;
+        if !is_remembered && self.nat.rows().any(has_tuple) {
+            return;
+        }
+        if let Some(Realm::Internal(owner, _)) = self.send(from, tuple, flags, false) {
+            assert_eq!(owner, row.owner, "late data of {row:?}");
+        }
+    }
+
+    /// Notes the connections that a step has ended.
+    fn note_ended(&mut self, before: Vec<Row>) {
+        let key = |row: &Row| (row.transport, row.original, row.reply, row.owner);
+        let living: HashSet<_> = self.nat.rows().map(|row| key(&row)).collect();
+        let (stay, ended): (Vec<Row>, Vec<Row>) =
+            before.into_iter().partition(|row| living.contains(&key(row)));
+        let used: HashSet<_> = stay.iter().map(|row| (row.transport, external_end(row))).collect();
+        let now = self.now;
+        self.ended.extend(ended.into_iter().map(|row| (row, now)));
+        self.ended.retain(|(row, at)| {
+            used.contains(&(row.transport, external_end(row))) && now < at.after(REMEMBERED)
+        });
     }
 
     fn transfer(&mut self) {

@@ -1,4 +1,4 @@
-//! `--uplink kernel` beside Docker, whose `FORWARD` chain drops what it does not know: the rules of docs/nat.md.
+//! `--uplink kernel` beside Docker, whose `FORWARD` chain drops what it does not know: the rules of docs/nat-details.md.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use testkit::{ASK, COMMAND_TIMEOUT, Docker, FAR4, HOST4, READY_MAX, Remote, run,
 
 use crate::harness::Host;
 
-/// The rules that docs/nat.md tells people to add.
+/// The rules that docs/nat-details.md tells people to add.
 #[track_caller]
 fn documented_rules() -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/nat.md");
-    let text = std::fs::read_to_string(path).expect("docs/nat.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/nat-details.md");
+    let text = std::fs::read_to_string(path).expect("docs/nat-details.md");
     let rules = text.lines().filter(|line| line.starts_with("iptables -I DOCKER-USER "));
     rules.map(str::to_owned).collect()
 }

@@ -38,6 +38,7 @@ mod hosts_inside;
 mod idle;
 mod kept_ports;
 mod limits;
+mod loopback6;
 mod lost_state;
 mod metrics;
 mod multicast;

@@ -48,7 +48,7 @@ def write(text):
     with open(path + '.new', 'w') as file: file.write(text)
     os.rename(path + '.new', path)
 try:
-    held = [socket.create_connection(ends[n % len(ends)], timeout=60) for n in range(count)]
+    held = [socket.create_connection(ends[n % len(ends)], timeout=400) for n in range(count)]
     for again in range(2):
         for n, s in enumerate(held): s.sendall(f'{path} {n} {again}'.encode().ljust(64))
         for n, s in enumerate(held):
@@ -60,7 +60,7 @@ except Exception as error:
 time.sleep(600)
 ";
 
-/// What a client opens.
+/// The connections that a client opens.
 struct Job<'a> {
     count: usize,
     ports: [u16; 2],
@@ -130,8 +130,8 @@ fn connections_to_several_destinations_share_the_ports_of_two_blocks() {
     assert!(workers.iter().map(|it| it.connections_shared).sum::<u64>() >= shared as u64);
     assert!(host.ok(&["status"]).contains(" of them share ports"), "{}", host.ok(&["status"]));
     // From outside a shared port is nobody's but its peers'.
-    let knock = format!("echo >/dev/tcp/{HOST4}/20001");
-    let stranger = remote.far().exec(&["timeout", "5", "bash", "-c", &knock]);
+    let connect = format!("echo >/dev/tcp/{HOST4}/20001");
+    let stranger = remote.far().exec(&["timeout", "5", "bash", "-c", &connect]);
     assert!(!stranger.status.success(), "a stranger gets in");
     drop(clients);
     wait_for("ports are free again", Duration::from_secs(20), || {

@@ -10,8 +10,8 @@ use crate::harness::{Container, Host};
 const ANY4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 const ANY6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
 
-/// How long the switch may take to see what changed on the host: a lost notification costs 30 s on a busy machine.
-const FOLLOWED_MAX: Duration = Duration::from_secs(40);
+/// How long the switch may take to see what changed on the host: less than until it reads all again without a notification.
+const FOLLOWED_MAX: Duration = Duration::from_secs(10);
 
 fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")

@@ -94,6 +94,9 @@ pub(crate) const LEFT_OVER_ROUND: Duration = Duration::from_millis(100);
 /// Host ports whose settings are looked at in a second.
 pub(crate) const SETTINGS_PER_LOOK: usize = 8;
 
+/// Time from an uplink's TAP that could not be made a port to the next attempt.
+pub(crate) const PORT_RETRY: Duration = Duration::from_secs(2);
+
 /// Time from a restoration on the host that failed to the next one, unless the kernel tells of a change.
 pub(crate) const UPKEEP_RETRY: Duration = Duration::from_secs(5);
 

@@ -4,7 +4,7 @@
 //! hidden, so that each frame that is handed over finds its rule. The host loads all open ports as one set:
 //! the publisher stays locked during a change, and each change adds to the set before it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -141,11 +141,16 @@ fn forward(
             protocol: ports.protocol(),
             ports: host.first()..=host.last(),
         },
-        to4: ipv4.filter(|_| address.is_none_or(|address| address.is_ipv4())),
+        to4: ipv4.filter(|_| address.is_none_or(|it| it.is_ipv4() || is_on_loopback6(it))),
         to6: ipv6.filter(|_| address.is_none_or(|address| address.is_ipv6())),
         to_port: ports.container().first(),
         allow_from,
     })
+}
+
+/// Whether the proxy of ::1 serves ports of this address, by the container's addresses of both families.
+fn is_on_loopback6(address: IpAddr) -> bool {
+    address == Ipv6Addr::LOCALHOST || address == Ipv6Addr::UNSPECIFIED
 }
 
 /// Whether another program has the port.

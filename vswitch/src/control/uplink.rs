@@ -9,7 +9,9 @@
 //!
 //! States of an uplink, as `status` names them: *down* <-> *up*; *waiting* while `--uplink auto` finds no device. They
 //! are the host's; nothing here has a timeout. The TAP of each uplink is a port of the switch as long as the host says
-//! so.
+//! so ([`ports`]).
+
+mod ports;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use vswitch_api::status::{self, UplinkMode, UplinkStatus};
 use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
+use super::limits::PORT_RETRY;
 use super::model::{self, Model};
 use super::task::blocking;
 use crate::config::{IfName, Uplink as UplinkSetting};
@@ -30,8 +33,9 @@ use crate::host::Netlink;
 use crate::host::limits::RULE_SOURCES_MAX;
 use crate::host::uplink::{
     self, Config as UplinkConfig, LinkState, Mode, PortlessNote, PortlessNotes, Uplink,
-    UplinkSelector, UplinkState, UplinkTaps,
+    UplinkSelector, UplinkState,
 };
+use ports::UplinkPorts;
 
 /// Pause after a change of the host, since changes come in bursts.
 const UPLINK_DEBOUNCE: Duration = Duration::from_millis(5);
@@ -59,7 +63,8 @@ impl Control {
         let (taps, state) = (uplink.taps(), states.borrow().clone());
         let is_own = inner.config.uplink.is_user_space();
         inner.model().add_uplink(&inner.config.bridge, is_own, state.clone());
-        adapt_ports(inner, &taps).await?;
+        let mut ports = UplinkPorts::new(taps);
+        ports.adapt(inner).await?;
         inner.commit_snapshot();
         if let Some(notes) = uplink.take_portless_notes() {
             tokio::spawn(tell_portless(Arc::clone(inner), notes));
@@ -69,7 +74,7 @@ impl Control {
         inner.publisher.lock().await.uplink = Some(uplink);
         claimed?;
         log_changes(&UplinkState::default(), &state);
-        tokio::spawn(follow_uplink(Arc::clone(inner), taps, states));
+        tokio::spawn(follow_uplink(Arc::clone(inner), ports, states));
         Ok(())
     }
 
@@ -132,21 +137,34 @@ fn uplink_config(inner: &Inner) -> Option<UplinkConfig> {
 /// Takes states of the host over into the model, until the uplink is stopped.
 async fn follow_uplink(
     inner: Arc<Inner>,
-    taps: UplinkTaps,
+    mut ports: UplinkPorts,
     mut states: watch::Receiver<UplinkState>,
 ) {
-    while states.changed().await.is_ok() {
+    let mut has_failed = false;
+    loop {
+        let retry = tokio::time::sleep(PORT_RETRY);
+        tokio::select! {
+            changed = states.changed() => if changed.is_err() { return },
+            () = retry, if has_failed => {}
+        }
         let state = states.borrow_and_update().clone();
         {
             let mut model = inner.model();
             let Some(uplink) = model.uplink() else { return };
             log_changes(&uplink.state, &state);
             report_changes(&inner, &uplink.state, &state);
-            model.set_uplink_state(state);
+            if uplink.state != state {
+                model.set_uplink_state(state);
+            }
         }
-        if let Err(error) = adapt_ports(&inner, &taps).await {
-            tracing::error!(%error, "an uplink has no port of the switch");
+        let adapted = ports.adapt(&inner).await;
+        // Only the first of a row.
+        if let Err(error) = &adapted
+            && !has_failed
+        {
+            tracing::error!(%error, "an uplink's TAP is no port of the switch; it is tried again");
         }
+        has_failed = adapted.is_err();
         inner.commit_snapshot();
         tokio::time::sleep(UPLINK_DEBOUNCE).await;
     }
@@ -160,25 +178,6 @@ async fn tell_portless(inner: Arc<Inner>, mut notes: PortlessNotes) {
             PortlessNote::HandedOver(flows) => inner.dataplane.admit_portless(flows),
         }
     }
-}
-
-/// Makes the TAPs of the uplinks ports of the switch, and no others.
-async fn adapt_ports(inner: &Arc<Inner>, taps: &UplinkTaps) -> Result<(), ControlError> {
-    let stale = inner.model().uplink().map(model::Uplink::stale_taps).unwrap_or_default();
-    for device in stale {
-        let Some(port) = inner.model().hide_tap(&device) else { continue };
-        inner.commit_snapshot();
-        inner.dataplane.remove_port(port).await?;
-        inner.model().release_tap(port);
-    }
-    let new = inner.model().uplink().map(model::Uplink::taps_without_port).unwrap_or_default();
-    for (device, id) in new {
-        let Some(tap) = taps.take(id.ifindex) else { continue };
-        let port = inner.model().add_tap(device, id)?;
-        inner.commit_snapshot();
-        inner.dataplane.add_port(port, tap.queues).await?;
-    }
-    Ok(())
 }
 
 /// Uplinks that came, went, or changed, with their state before.
@@ -207,7 +206,7 @@ fn log_changes(before: &UplinkState, now: &UplinkState) {
         }
     }
     for hint in now.hints.iter().filter(|hint| !before.hints.contains(hint)) {
-        tracing::warn!(hint, "a device is no uplink");
+        tracing::warn!(hint, "a part of the host's configuration is not used");
     }
     let unread = now.rules.unread().iter();
     for rule in unread.filter(|rule| !before.rules.unread().contains(rule)) {
@@ -245,6 +244,19 @@ fn link_state(link: &LinkState) -> (status::UplinkState, Option<String>) {
     (Up, None)
 }
 
+/// The same of an uplink of the switch, which needs a port, too.
+fn link_state_with_port(
+    uplink: &model::Uplink,
+    link: &LinkState,
+) -> (status::UplinkState, Option<String>) {
+    match (link_state(link), uplink.tap_fault(&link.device)) {
+        ((status::UplinkState::Up, _), Some(fault)) => {
+            (status::UplinkState::Down, Some(format!("{} has no port: {fault}", link.device)))
+        }
+        (state, _) => state,
+    }
+}
+
 /// The uplinks for `status`.
 pub(super) fn statuses(model: &Model, connections: [u64; 2]) -> Vec<UplinkStatus> {
     let Some(uplink) = model.uplink() else { return Vec::new() };
@@ -254,7 +266,7 @@ pub(super) fn statuses(model: &Model, connections: [u64; 2]) -> Vec<UplinkStatus
     let status = |link: Option<&LinkState>| {
         let (state, reason) = match link {
             _ if !uplink.is_own => (status::UplinkState::Up, None),
-            Some(link) => link_state(link),
+            Some(link) => link_state_with_port(uplink, link),
             None => (status::UplinkState::Waiting, Some(WAITING.to_owned())),
         };
         let device = link.map(|link| link.device.clone());

@@ -38,7 +38,7 @@ pub(crate) async fn create(
     }
     let tap = create_tap(setup.name.clone(), setup.queues).await?;
     let link = Link::new(tap.ifindex, tap.name.clone());
-    netlink.set_mac_and_mtu(&link, setup.mac, setup.mtu).await?;
+    netlink.set_own(&link, setup.mac, setup.mtu).await?;
     if setup.queues > 1 {
         netlink.no_queue(&link).await?;
     }

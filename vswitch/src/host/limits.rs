@@ -79,6 +79,9 @@ pub(crate) const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Parts of one network whose containers have routes of their own by rules of the host; rules for more are not followed.
 pub(crate) const RULE_SOURCES_MAX: usize = 64;
 
+/// Routes that are not followed of which hints name each.
+pub(crate) const ROUTE_HINTS_MAX: usize = 8;
+
 /// Pause after the socket of the kernel's notifications failed.
 pub(crate) const NOTIFICATIONS_PAUSE: Duration = Duration::from_secs(1);
 
@@ -132,6 +135,26 @@ pub(crate) const PROXY_CLIENTS_MAX: usize = 512;
 
 /// How long the container may take to accept a relayed connection.
 pub(crate) const PROXY_CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// SYNs to one port of the proxy of `[::1]` that it keeps while it asks the container. Further ones pass.
+pub(crate) const PROXY_SYNS_MAX: usize = 256;
+
+/// How long it keeps a SYN, and a connection to the container whose client does not come. The client repeats its SYN
+/// after a second.
+pub(crate) const PROXY_SYN_KEPT: Duration = Duration::from_secs(3);
+
+/// How long a SYN is known, so that it passes when it comes again; longer than the proxy keeps it.
+pub(crate) const SYN_KNOWN: Duration = Duration::from_secs(5);
+
+/// SYNs that are known. Further ones pass.
+pub(crate) const SYNS_KNOWN_MAX: u32 = 16_384;
+
+/// Buffer of the socket that hears SYNs, in bytes: some hundred of them.
+pub(crate) const SYN_BUFFER: usize = 1 << 20;
+
+/// The first log group for SYNs, and how many are tried: other programs may have some.
+pub(crate) const SYN_GROUP: u16 = 30_323;
+pub(crate) const SYN_GROUPS_TRIED: u16 = 64;
 
 /// How long a datagram to `[::1]` waits for room in the buffer of the socket towards the container.
 pub(crate) const PROXY_SEND_MAX: Duration = Duration::from_millis(50);

@@ -29,6 +29,9 @@ use super::routes::HostRoute;
 const LOCAL_TRIES_MAX: usize = 500;
 const LOCAL_POLL: Duration = Duration::from_millis(1);
 
+/// The alias of the host ports and uplink TAPs of every switch, by which another one knows them.
+pub(crate) const OWN_ALIAS: &str = "port of vswitch";
+
 /// A connection to the kernel for one network namespace. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Netlink(Handle);
@@ -91,6 +94,18 @@ impl Netlink {
             LinkUnspec::new_with_index(link.index).address(mac.0.to_vec()).mtu(mtu).build();
         let what = || format!("set MAC address {mac} and MTU {mtu} of {}", link.name);
         self.set(message, what).await
+    }
+
+    /// The same for a device of the switch in the host's namespace, which gets [`OWN_ALIAS`].
+    pub(crate) async fn set_own(
+        &self,
+        link: &Link,
+        mac: MacAddr,
+        mtu: u32,
+    ) -> Result<(), NetlinkError> {
+        let message = LinkUnspec::new_with_index(link.index).address(mac.0.to_vec()).mtu(mtu);
+        let what = || format!("set MAC address {mac}, MTU {mtu} and the alias of {}", link.name);
+        self.set(message.alias(OWN_ALIAS).build(), what).await
     }
 
     /// Moves an interface into another namespace, where it gets its name, MAC address and MTU.

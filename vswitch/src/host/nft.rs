@@ -15,6 +15,7 @@
 //! | | `timeouts` | half-closed connections of the host live longer, see [`half_closed`] |
 //! | | `prerouting` | the same for devices that are no uplinks, where the kernel forwards, or with `--uplink kernel` |
 //! | | `forward` | with `--uplink kernel` only |
+//! | `ip6`, another one | `postrouting` | hands SYNs to ports of the proxy of ::1 to it, see [`syn_table`] |
 //!
 //! # Ownership
 //!
@@ -41,6 +42,7 @@ mod netdev;
 mod orphans;
 mod probe;
 mod rules;
+mod syn_table;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -55,6 +57,7 @@ pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
 pub(crate) use rules::{AllowedForward, IngressRedirect, Nat, PortBlock, RedirectLink, Rules};
+pub(crate) use syn_table::SynTable;
 
 use super::limits::TABLES_CHECK_INTERVAL;
 use super::task::Task;

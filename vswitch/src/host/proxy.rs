@@ -6,14 +6,18 @@
 //! longer than sockets can reserve, are not available on ::1.
 //!
 //! A container may listen on one family only, so the proxy tries its addresses in turn. A container that refuses on all
-//! of them refuses the client: TCP by a reset, UDP by "port unreachable".
+//! of them refuses the client: TCP by a reset, UDP by "port unreachable". The kernel would accept a client of TCP before the
+//! container is asked, so its SYN is kept from the socket until then ([`syn_watch`]).
 //!
 //! A port has at most [`PROXY_CONNECTIONS_MAX`](super::limits::PROXY_CONNECTIONS_MAX) connections: further ones wait in
 //! the backlog. It remembers [`PROXY_CLIENTS_MAX`](super::limits::PROXY_CLIENTS_MAX) clients of UDP, and forgets the
 //! least recently used.
 
+mod asked_container;
 pub(crate) mod counters;
 mod refuse;
+mod syn;
+pub(super) mod syn_watch;
 mod tcp;
 mod udp;
 
@@ -25,6 +29,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::nft::Protocol;
 use super::task::Task;
+use syn_watch::SynWatch;
 
 /// A socket of the proxy: listening, or for UDP bound.
 #[derive(Debug)]
@@ -52,10 +57,13 @@ impl ProxySocket {
 pub(super) struct Proxy(Task);
 
 impl Proxy {
-    /// Starts to relay to the container's addresses, the first that answers.
-    pub(super) fn start(served: ProxySocket, to: Vec<SocketAddr>) -> Self {
+    /// Starts to relay to the container's addresses, the first that answers. `watch` is to have the ports of TCP.
+    pub(super) fn start(served: ProxySocket, to: Vec<SocketAddr>, watch: &SynWatch) -> Self {
         Self(match served {
-            ProxySocket::Tcp(listener) => Task::spawn(tcp::relay_all(listener, to)),
+            ProxySocket::Tcp(listener) => {
+                let syns = watch.listen(listener.local_addr().ok());
+                Task::spawn(tcp::relay_all(listener, to, syns))
+            }
             ProxySocket::Udp(socket) => Task::spawn(udp::relay_all(socket, to)),
         })
     }

@@ -27,6 +27,7 @@
 //! | `net.ipv4.conf.DEVICE.route_localnet` of host ports, for published ports on 127.0.0.1 | gone with the device |
 //! | sockets that hold claimed SNAT ports and published ports ([`reserve`](super::reserve)) | gone with the process |
 //! | nftables tables `vswitch-BRIDGE` ([`nft`](super::nft)) | stay, adopted by the next `up` |
+//! | nftables table `vswitch-BRIDGE/syn`, for the proxy of ::1 | gone with the process |
 //! | `net.ipv4.ip_local_reserved_ports` ([`reserve`](super::reserve)) | kept in the state directory |
 //! | `net.ipv4.ip_forward`, with `--uplink kernel` only ([`forwarding`]) | kept in the state directory |
 //!
@@ -87,6 +88,7 @@ use super::limits::NEIGH_REFRESH_MAX;
 use super::limits::PORTLESS_KEPT;
 use super::nft::{self, Forwards};
 use super::own_device::{self, Found, Presence, Repairs};
+use super::proxy::syn_watch::SynWatch;
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
 use super::stale_flows::StaleFlows;
@@ -150,6 +152,7 @@ pub(crate) struct Uplink {
     /// What is published, and an entry for each of them.
     published: Forwards,
     entries: Vec<Entry>,
+    syns: SynWatch,
     stale_flows: StaleFlows,
     reserved: ReservedPorts,
     snat: PortSet,
@@ -188,8 +191,9 @@ impl Uplink {
             true => None,
             false => Some(Forwarding::switch_on(&config.state_dir)?),
         };
-        let state = monitor.compile(&kernel, None, waits).await?;
+        let state = monitor.compile(&kernel, None, host_ports(&networks), waits).await?;
         let untaken = monitor.untaken().unwrap_or_default();
+        let syns = SynWatch::new(&config.bridge);
         let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
         let (Followed { monitor, neigh_requests, portless }, states) =
             follow(monitor, &shared, state);
@@ -201,6 +205,7 @@ impl Uplink {
             untaken,
             published: Forwards::default(),
             entries: Vec::new(),
+            syns,
             stale_flows: StaleFlows::default(),
             reserved,
             snat,
@@ -327,6 +332,11 @@ fn admit_loopback(networks: &[HostNetwork]) -> Result<(), HostError> {
     devices
         .into_iter()
         .try_for_each(|device| sysctl::set_link_sysctl("ipv4", device, "route_localnet", "1"))
+}
+
+/// The devices of networks.
+fn host_ports(networks: &[HostNetwork]) -> Vec<String> {
+    networks.iter().map(|network| network.device.clone()).collect()
 }
 
 /// Connects to the kernel and reads its state.

@@ -137,7 +137,7 @@ fn read_number(socket: &mut UnixStream) -> io::Result<i32> {
 /// The work of a watchdog, with the command and its arguments: returns when it is done.
 ///
 /// # Errors
-/// It was not started by [`Watched::spawn`]: the standard input is no socket. Or the kernel refuses what it needs.
+/// It was not started by `Watched::spawn`: the standard input is no socket. Or the kernel refuses what it needs.
 pub fn watchdog(command: &[OsString]) -> io::Result<()> {
     let (Some((program, args)), Ok(mut socket)) = (command.split_first(), stdin_socket()) else {
         return Err(io::Error::other(format!("{WATCHDOG_OPTION} is for `vswitch run` alone")));

@@ -95,6 +95,7 @@ pub const CT_STATUS_DNAT: u32 = 1 << 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Value {
     U8(u8),
+    U16(u16),
     U32(u32),
     Data(Vec<u8>),
     Text(CString),
@@ -264,6 +265,34 @@ impl Expr {
         expr
     }
 
+    /// Adds the key that begins in a register to a set that packets fill; does not match where it is full.
+    #[must_use]
+    pub fn add_to(reg: Reg, set: &Set<'_>) -> Self {
+        /// `NFT_DYNSET_OP_ADD`.
+        const ADD: u32 = 0;
+        Self::new(
+            c"dynset",
+            [
+                (sys::NFTNL_EXPR_DYNSET_OP, Value::U32(ADD)),
+                (sys::NFTNL_EXPR_DYNSET_SREG_KEY, Value::U32(reg.0)),
+                (sys::NFTNL_EXPR_DYNSET_SET_NAME, Value::Text(set.name().to_owned())),
+                (sys::NFTNL_EXPR_DYNSET_SET_ID, Value::U32(set.id())),
+            ],
+        )
+    }
+
+    /// Sends a copy of the packet, its first `len` bytes, to a log group ([`crate::log_group`]); continues.
+    #[must_use]
+    pub fn log(group: u16, len: u32) -> Self {
+        Self::new(
+            c"log",
+            [
+                (sys::NFTNL_EXPR_LOG_GROUP, Value::U16(group)),
+                (sys::NFTNL_EXPR_LOG_SNAPLEN, Value::U32(len)),
+            ],
+        )
+    }
+
     /// Puts a value into a register.
     #[must_use]
     pub fn immediate(to: Reg, value: &[u8]) -> Self {
@@ -392,6 +421,7 @@ impl Expression for Expr {
                 let expr = expr.as_ptr();
                 match value {
                     Value::U8(value) => sys::nftnl_expr_set_u8(expr, attribute, *value),
+                    Value::U16(value) => sys::nftnl_expr_set_u16(expr, attribute, *value),
                     Value::U32(value) => sys::nftnl_expr_set_u32(expr, attribute, *value),
                     Value::Data(bytes) => {
                         let start = bytes.as_ptr().cast::<c_void>();

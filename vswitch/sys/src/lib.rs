@@ -1,6 +1,6 @@
 //! The parts of nftables that the crate `nftnl` lacks, with a safe interface.
 //!
-//! `nftnl` 0.9 fixes its expressions to register 1 and has no `fwd`, `dup`, `fib`, `exthdr`, concatenated keys,
+//! `nftnl` 0.9 fixes its expressions to register 1 and has no `fwd`, `dup`, `fib`, `exthdr`, `dynset`, concatenated keys,
 //! interval elements, maps, chains of several devices table flags or objects. libnftnl has them: an expression is a name with
 //! attributes ([`expr`]), a set or a chain is described by a few more attributes ([`set`], [`chain`]), a table has flags
 //! ([`table`]). The
@@ -10,7 +10,7 @@
 //! Messages go into an `nftnl::Batch`, and by a netlink socket ([`socket`]) to the kernel. Queries and answers
 //! are plain bytes ([`query`]).
 //!
-//! Objects of timeouts ([`timeout`]) are plain bytes, too.
+//! Objects of timeouts ([`timeout`]) are plain bytes, too, and so is what rules log ([`log_group`]).
 //!
 //! Beside these, [`netns`] has the requests of the kernel about the owner of a namespace, and [`parent_death`] ties a
 //! program to its parent.
@@ -18,6 +18,7 @@
 pub mod chain;
 pub mod expr;
 pub mod limits;
+pub mod log_group;
 pub mod netns;
 pub mod parent_death;
 pub mod query;

@@ -125,7 +125,7 @@ pub fn read(message: &[u8]) -> Option<Answer> {
 }
 
 /// The value of the first attribute of a kind.
-fn attribute(message: &[u8], kind: u16) -> Option<&[u8]> {
+pub(crate) fn attribute(message: &[u8], kind: u16) -> Option<&[u8]> {
     let mut rest = message.get(HEADERS..)?;
     loop {
         let len = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
@@ -137,4 +137,14 @@ fn attribute(message: &[u8], kind: u16) -> Option<&[u8]> {
         }
         rest = rest.get(len.next_multiple_of(4)..)?;
     }
+}
+
+/// A netlink attribute, filled up to four bytes.
+pub(crate) fn write_attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4 + value.len().next_multiple_of(4));
+    bytes.extend((4 + value.len() as u16).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }

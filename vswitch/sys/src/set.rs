@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use nftnl::nftnl_sys as sys;
 use nftnl::set::{Set as Inner, SetKey};
@@ -13,9 +14,11 @@ use nftnl::{Batch, MsgType, Table};
 
 use crate::limits::{DATA_LEN_MAX, KEY_FIELDS_MAX};
 
-/// `NFT_SET_INTERVAL`, `NFT_SET_MAP` and `NFT_SET_CONCAT`.
+/// `NFT_SET_INTERVAL`, `NFT_SET_MAP`, `NFT_SET_TIMEOUT`, `NFT_SET_EVAL` and `NFT_SET_CONCAT`.
 const INTERVAL: u32 = 0x4;
 const MAP: u32 = 0x8;
+const TIMEOUT: u32 = 0x10;
+const EVAL: u32 = 0x20;
 const CONCAT: u32 = 0x80;
 /// Bits of one field's type within the type of a concatenated key, as `nft` packs them.
 const TYPE_BITS: u32 = 6;
@@ -42,6 +45,8 @@ pub enum Field {
     Device,
     /// The index of a device, in the host's byte order.
     DeviceIndex,
+    /// A number of four bytes, which `nft` shows as a mark.
+    Number,
 }
 
 impl Field {
@@ -53,6 +58,7 @@ impl Field {
             Self::Port => 13,
             Self::Device => 41,
             Self::DeviceIndex => 20,
+            Self::Number => 19,
         }
     }
 
@@ -60,7 +66,7 @@ impl Field {
     #[must_use]
     pub fn size(self) -> usize {
         match self {
-            Self::Ipv4 | Self::DeviceIndex => 4,
+            Self::Ipv4 | Self::DeviceIndex | Self::Number => 4,
             Self::Ipv6 | Self::Device => 16,
             Self::Protocol => 1,
             Self::Port => 2,
@@ -133,6 +139,31 @@ impl<'a> Set<'a> {
     ) -> Self {
         assert!(fields.len() > 1, "{fields:?}");
         Self::with_values(name, id, table, (fields, true), values)
+    }
+
+    /// A set of single keys that packets fill ([`add_to`](crate::expr::Expr::add_to)): each key stays for `timeout`,
+    /// and there are at most `elements_max`.
+    ///
+    /// # Panics
+    /// As [`Set::new`].
+    #[must_use]
+    pub fn dynamic(
+        name: &CStr,
+        id: u32,
+        table: &'a Table,
+        fields: &[Field],
+        (timeout, elements_max): (Duration, u32),
+    ) -> Self {
+        let set = Self::with_values(name, id, table, (fields, false), &[]);
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let inner = set.inner.as_ptr().as_ptr();
+        // SAFETY: `inner` is alive as long as `set`, and these attributes are numbers of 32 and 64 bits.
+        unsafe {
+            sys::nftnl_set_set_u32(inner, sys::NFTNL_SET_FLAGS as u16, TIMEOUT | EVAL);
+            sys::nftnl_set_set_u64(inner, sys::NFTNL_SET_TIMEOUT as u16, timeout_ms);
+            sys::nftnl_set_set_u32(inner, sys::NFTNL_SET_DESC_SIZE as u16, elements_max);
+        }
+        set
     }
 
     fn with_values(

@@ -1,6 +1,7 @@
 use nftnl::{Batch, Chain, MsgType, ProtoFamily, Rule, Table};
 
 use crate::expr::{Base, Expr, Reg};
+use crate::log_group;
 use crate::query::{self, Answer};
 use crate::set::{Field, Set};
 use crate::table::{Flagged, Flags};
@@ -132,4 +133,37 @@ fn answers_are_understood_whole_or_not_at_all() {
     for cut in 20..28 {
         assert_eq!(query::read(&generation[..cut]), None, "{cut}");
     }
+}
+
+#[test]
+fn a_set_that_packets_fill_has_its_limits() {
+    let table = Table::new(c"t", ProtoFamily::Ipv6);
+    let limits = (std::time::Duration::from_secs(5), 4096);
+    let set = Set::dynamic(c"known", 7, &table, &[Field::Port, Field::Number], limits);
+    let mut batch = Batch::new();
+    set.put(&mut batch);
+    let written = bytes(batch);
+    // NFTA_SET_FLAGS, NFTA_SET_TIMEOUT (in milliseconds) and NFTA_SET_DESC_SIZE.
+    assert!(contains(&written, &[8, 0, 3, 0, 0, 0, 0, 0x30]), "flags");
+    assert!(contains(&written, &[12, 0, 11, 0, 0, 0, 0, 0, 0, 0, 0x13, 0x88]), "timeout");
+    assert!(contains(&written, &[8, 0, 1, 0, 0, 0, 0x10, 0]), "size");
+    let rule = rule_with(&[Expr::add_to(Reg::R0, &set), Expr::log(0x1234, 100)]);
+    assert!(contains(&rule, b"known\0") && contains(&rule, b"dynset\0"));
+    // NFTA_LOG_GROUP and NFTA_LOG_SNAPLEN.
+    assert!(contains(&rule, &[6, 0, 1, 0, 0x12, 0x34]), "group");
+    assert!(contains(&rule, &[8, 0, 3, 0, 0, 0, 0, 100]), "length");
+}
+
+#[test]
+fn a_log_group_sends_packets() {
+    let header = |kind: u16| message(kind, 0, &[0; 4]);
+    let packet = [&header(4 << 8)[..], &[7, 0, 9, 0, 1, 2, 3, 0]].concat();
+    let mut whole = packet.clone();
+    whole[..4].copy_from_slice(&(packet.len() as u32).to_ne_bytes());
+    assert_eq!(log_group::packet(&whole), Some(&[1, 2, 3][..]));
+    assert_eq!(log_group::packet(&header(2)), None);
+    let bind = log_group::bind(0x1234, 9);
+    // The group, NFULA_CFG_CMD and NFULNL_CFG_CMD_BIND.
+    assert_eq!(bind[18..], [0x12, 0x34, 5, 0, 1, 0, 1, 0, 0, 0]);
+    assert_eq!(bind[..4], (bind.len() as u32).to_ne_bytes());
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use nftnl::nftnl_sys::libc;
 use nftnl::{MsgType, NlMsg, Table};
 
+use crate::query::write_attribute as attribute;
+
 /// `NFNL_SUBSYS_NFTABLES << 8`, `NFT_MSG_NEWOBJ` and `NFT_MSG_DELOBJ`.
 const NFTABLES: u16 = 10 << 8;
 const NEWOBJ: u16 = 18;
@@ -92,14 +94,4 @@ unsafe impl NlMsg for TcpTimeouts<'_> {
         // SAFETY: the caller gives room for the longest message (the trait's contract), in a buffer of its own.
         unsafe { std::ptr::copy_nonoverlapping(message.as_ptr(), buf.cast::<u8>(), message.len()) };
     }
-}
-
-/// A netlink attribute, filled up to four bytes.
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(4 + value.len().next_multiple_of(4));
-    bytes.extend((4 + value.len() as u16).to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
 }

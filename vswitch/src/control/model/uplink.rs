@@ -28,6 +28,8 @@ pub(crate) struct Uplink {
     pub(crate) is_own: bool,
     /// The ports of its TAPs, by device.
     taps: BTreeMap<String, (PortIndex, TapId)>,
+    /// Why the TAP of a device has no port.
+    tap_faults: BTreeMap<String, String>,
     pub(crate) state: UplinkState,
     label: String,
 }
@@ -46,6 +48,11 @@ impl Uplink {
     pub(crate) fn device_at(&self, port: PortIndex) -> Option<&str> {
         let mut taps = self.taps.iter();
         taps.find(|(_, (known, _))| *known == port).map(|(device, _)| device.as_str())
+    }
+
+    /// Why the TAP of a device has no port.
+    pub(crate) fn tap_fault(&self, device: &str) -> Option<&str> {
+        self.tap_faults.get(device).map(String::as_str)
     }
 
     /// TAPs of the state that have no port yet.
@@ -86,8 +93,9 @@ const NO_PORT: PortIndex = PortIndex(u16::MAX);
 impl Model {
     /// Adds the uplinks, labelled after the host device of a network.
     pub(crate) fn add_uplink(&mut self, device: &config::IfName, is_own: bool, state: UplinkState) {
-        let (taps, label) = (BTreeMap::new(), key::uplink_label(device));
-        self.uplink = Some(Uplink { is_own, taps, state, label });
+        let (taps, tap_faults) = (BTreeMap::new(), BTreeMap::new());
+        let label = key::uplink_label(device);
+        self.uplink = Some(Uplink { is_own, taps, tap_faults, state, label });
         self.invalidate_uplinks(true);
     }
 
@@ -95,6 +103,7 @@ impl Model {
     pub(crate) fn set_uplink_state(&mut self, state: UplinkState) {
         let Some(uplink) = &mut self.uplink else { return };
         let is_policy_stale = !host_routes::is_policy_same(&uplink.state, &state);
+        uplink.tap_faults.retain(|device, _| state.link(device).is_some());
         uplink.state = state;
         self.invalidate_uplinks(is_policy_stale);
     }
@@ -107,10 +116,18 @@ impl Model {
     ) -> Result<PortIndex, ControlError> {
         let port = self.slots.allocate(SlotOwner::Uplink(device.clone()))?;
         if let Some(uplink) = &mut self.uplink {
+            uplink.tap_faults.remove(&device);
             uplink.taps.insert(device, (port, tap));
         }
         self.invalidate_uplinks(false);
         Ok(port)
+    }
+
+    /// Notes why the TAP of a device has no port, until it has one.
+    pub(crate) fn set_tap_fault(&mut self, device: String, fault: String) {
+        if let Some(uplink) = &mut self.uplink {
+            uplink.tap_faults.insert(device, fault);
+        }
     }
 
     /// Hides the port of an uplink's TAP from the datapath; [`Model::release_tap`] frees its slot.

@@ -1,6 +1,7 @@
 //! Builders of chains, rules and matches, and the layout of packets.
 
 use std::ffi::{CStr, CString};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use vswitch_sys::chain::IngressChain;
@@ -107,6 +108,17 @@ impl<'a> Writer<'a> {
     pub(super) fn set(&mut self, name: &CStr, fields: &[Field]) -> Set<'a> {
         self.sets += 1;
         Set::new(name, self.sets, self.table, fields)
+    }
+
+    /// A set that packets fill: how long a key stays, and how many there may be.
+    pub(super) fn dynamic_set(
+        &mut self,
+        name: &CStr,
+        fields: &[Field],
+        limits: (Duration, u32),
+    ) -> Set<'a> {
+        self.sets += 1;
+        Set::dynamic(name, self.sets, self.table, fields, limits)
     }
 
     /// A map of single keys, or of intervals.

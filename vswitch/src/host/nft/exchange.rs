@@ -2,10 +2,28 @@
 
 use std::io;
 
+use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{RecvFlags, recv};
 use vswitch_sys::Batch;
 use vswitch_sys::query::{self, Answer};
 use vswitch_sys::socket::Socket;
+
+use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
+
+/// Opens a socket for batches; an answer that does not come is an error.
+pub(super) fn open() -> io::Result<Socket> {
+    let socket = Socket::open()?;
+    sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(NFT_ANSWER_MAX))?;
+    // The kernel acknowledges each message. A process that lacks the privilege can load no tables either.
+    if let Err(error) = sockopt::set_socket_recv_buffer_size_force(&socket, NFT_BUFFER) {
+        tracing::debug!(%error, "the receive buffer of the nftables socket stays small");
+    }
+    // The kernel takes a batch as one datagram.
+    if let Err(error) = sockopt::set_socket_send_buffer_size_force(&socket, NFT_BUFFER) {
+        tracing::debug!(%error, "the send buffer of the nftables socket stays small");
+    }
+    Ok(socket)
+}
 
 /// Sends a batch and waits for all acknowledgements; an error has the number of the refused message.
 pub(super) fn send(socket: &Socket, batch: Batch) -> Result<(), (u32, io::Error)> {

@@ -4,17 +4,15 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::net::sockopt::{self, Timeout};
 use vswitch_sys::query::{self, Answer};
 use vswitch_sys::socket::Socket;
 use vswitch_sys::table::Flags;
 use vswitch_sys::{Batch, ProtoFamily, Table};
 
 use super::build::{Written, text};
-use super::exchange::{drain, receive, send};
+use super::exchange::{self, drain, receive, send};
 use super::rules::{PortBlock, Rules};
 use super::write::{FAMILIES, change, clear, whole, write_blocks};
-use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 
 /// Table flags, tried in order until the kernel accepts one.
 const LADDER: [Flags; 3] = [Flags::OwnerPersist, Flags::Owner, Flags::None];
@@ -111,17 +109,7 @@ impl Drop for Tables {
 
 impl Tables {
     pub(super) fn open(bridge: &str) -> Result<Self, NftError> {
-        let socket = Socket::open().map_err(NftError::Socket)?;
-        let made = sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(NFT_ANSWER_MAX));
-        made.map_err(|error| NftError::Socket(error.into()))?;
-        // The kernel acknowledges each message. A process that lacks the privilege can load no tables either.
-        if let Err(error) = sockopt::set_socket_recv_buffer_size_force(&socket, NFT_BUFFER) {
-            tracing::debug!(%error, "the receive buffer of the nftables socket stays small");
-        }
-        // The kernel takes a batch as one datagram.
-        if let Err(error) = sockopt::set_socket_send_buffer_size_force(&socket, NFT_BUFFER) {
-            tracing::debug!(%error, "the send buffer of the nftables socket stays small");
-        }
+        let socket = exchange::open().map_err(NftError::Socket)?;
         let name = table_name(bridge);
         Ok(Self { socket, name, flags: None, loaded: None, lacks_timeouts: false, restored: 0 })
     }
@@ -364,7 +352,7 @@ impl Tables {
     }
 }
 
-fn table_name(bridge: &str) -> CString {
+pub(super) fn table_name(bridge: &str) -> CString {
     text(&format!("{PREFIX}{bridge}"))
 }
 

@@ -22,3 +22,6 @@ pub(crate) static CLIENTS_EVICTED: SharedCounter = SharedCounter(AtomicU64::new(
 
 /// Datagrams that could not be relayed: the sending socket was full, or there was none.
 pub(crate) static DATAGRAMS_DROPPED: SharedCounter = SharedCounter(AtomicU64::new(0));
+
+/// SYNs that the kernel accepted before the container was asked, since there were too many.
+pub(crate) static SYNS_PASSED: SharedCounter = SharedCounter(AtomicU64::new(0));

@@ -1,44 +1,74 @@
 //! TCP: accepts each connection and opens another one to the container.
+//!
+//! The container is asked before, as soon as the client's SYN is heard. A SYN that is not heard, or passes as there are too
+//! many, is accepted at once, and its client gets a reset if the container refuses.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::host::limits::{PROXY_CONNECT_MAX, PROXY_CONNECTIONS_MAX, PROXY_ERROR_PAUSE};
+use super::asked_container::{AskedContainer, connect};
+use super::syn::Syn;
+use crate::host::limits::{PROXY_CONNECTIONS_MAX, PROXY_ERROR_PAUSE};
 
 #[cfg(test)]
 mod tests;
 
-/// Relays connections to one port as long as it is polled.
-pub(super) async fn relay_all(listener: TcpListener, to: Vec<SocketAddr>) {
+/// Relays connections to one port as long as it is polled. Of `syns` it accepts those that the container accepts.
+pub(super) async fn relay_all(
+    listener: TcpListener,
+    to: Vec<SocketAddr>,
+    mut syns: mpsc::Receiver<Syn>,
+) {
     let permits = Arc::new(Semaphore::new(PROXY_CONNECTIONS_MAX));
     let to = Arc::<[SocketAddr]>::from(to);
+    let asked = AskedContainer::new(Arc::clone(&to));
     // Its connections end with this task.
     let mut connections = JoinSet::new();
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((client, _)) => {
-                let to = Arc::clone(&to);
-                connections.spawn(async move {
-                    relay(client, &to).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection to [::1]");
-                tokio::time::sleep(PROXY_ERROR_PAUSE).await;
+        tokio::select! {
+            Some(syn) = syns.recv() => match asked.begin(syn, permits.available_permits() > 0) {
+                Ok(asking) => { connections.spawn(asking); }
+                // It waits in the backlog.
+                Err(syn) => syn.repeat(),
+            },
+            accepted = accept(&listener, &permits) => match accepted {
+                Ok((client, from, permit)) => {
+                    let (to, container) = (Arc::clone(&to), asked.take(from));
+                    connections.spawn(async move {
+                        let container = match container {
+                            Some(container) => container.await.ok().flatten(),
+                            None => connect(&to).await,
+                        };
+                        relay(client, container).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection to [::1]");
+                    tokio::time::sleep(PROXY_ERROR_PAUSE).await;
+                }
             }
         }
     }
 }
 
-async fn relay(mut client: TcpStream, to: &[SocketAddr]) {
-    let Some(mut container) = connect(to).await else {
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let (client, from) = listener.accept().await?;
+    Ok((client, from, permit))
+}
+
+async fn relay(mut client: TcpStream, container: Option<TcpStream>) {
+    let Some(mut container) = container else {
         reset(&client);
         return;
     };
@@ -49,20 +79,6 @@ async fn relay(mut client: TcpStream, to: &[SocketAddr]) {
         reset(&client);
         reset(&container);
     }
-}
-
-/// A connection to the first address that accepts one.
-async fn connect(to: &[SocketAddr]) -> Option<TcpStream> {
-    for to in to {
-        match tokio::time::timeout(PROXY_CONNECT_MAX, TcpStream::connect(to)).await {
-            Ok(Ok(container)) => return Some(container),
-            Ok(Err(error)) => {
-                tracing::debug!(%to, %error, "the container refuses a client on [::1]")
-            }
-            Err(_) => tracing::debug!(%to, "the container does not answer a client on [::1]"),
-        }
-    }
-    None
 }
 
 /// Lets the connection end by a reset when it is closed.

@@ -20,8 +20,8 @@ use super::socket_owners::{bound, owner, owner_of_port};
 use crate::host::limits::RESERVED_SOCKETS_MAX;
 use crate::host::nft::{Protocol, Published};
 
-/// Backlog of the proxy's sockets.
-const BACKLOG: i32 = 64;
+/// Backlog of the proxy's sockets: of a burst, all SYNs may be repeated before the first is accepted.
+const BACKLOG: i32 = 1024;
 
 /// Reserved ports of one publication, as long as the sockets are open.
 #[derive(Debug, Default)]

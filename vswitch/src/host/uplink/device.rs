@@ -65,7 +65,7 @@ pub(super) async fn make_again(
 async fn configure(netlink: &Netlink, tap: &Tap, mac: MacAddr, mtu: u32) -> Result<(), HostError> {
     let (name, queues) = (tap.name.clone(), tap.queues.len());
     let link = Link { mac: Some(mac), ..Link::new(tap.ifindex, name) };
-    netlink.set_mac_and_mtu(&link, mac, mtu).await?;
+    netlink.set_own(&link, mac, mtu).await?;
     if queues > 1 {
         netlink.no_queue(&link).await?;
     }

@@ -6,9 +6,9 @@
 //! - a bridge with a NIC, a bond, a team or a VLAN as member;
 //! - any other device by which a gateway route leads.
 //!
-//! It takes no member of a bridge, bond or team, since its master is taken; no device of the switch itself or of
-//! another one; and none that container runtimes make ([`FOREIGN`]). Devices by name are taken whatever their kind,
-//! if they can carry Ethernet frames and are no members. `exclude` leaves out devices of both.
+//! It takes no member of a bridge, bond or team, since its master is taken; and none that container runtimes make ([`FOREIGN`]). Devices by name are taken whatever their kind,
+//! if they can carry Ethernet frames and are no members. No device of the switch itself, or of another one
+//! ([`OWN_ALIAS`]), is taken, even by name: its frames would come back. `exclude` leaves out devices of both.
 //!
 //! What is not taken, although the host leaves by it, it carries no Ethernet frames, or the user named it, is in
 //! [`Selection::hints`].
@@ -22,6 +22,7 @@ use wire::MacAddr;
 
 use crate::config::Glob;
 use crate::datapath::limits::UPLINKS_MAX;
+use crate::host::netlink::OWN_ALIAS;
 
 /// Devices of container runtimes and hypervisors, which `auto` leaves out.
 const FOREIGN: [&str; 7] = ["docker*", "br-*", "virbr*", "cni*", "cali*", "lxc*", "flannel*"];
@@ -71,6 +72,8 @@ struct Device<'a> {
     controller: Option<u32>,
     is_ethernet: bool,
     is_loopback: bool,
+    /// A TAP of this switch or of another one.
+    is_of_switch: bool,
 }
 
 /// The name of a link.
@@ -97,7 +100,9 @@ impl<'a> Device<'a> {
             controller: None,
             is_ethernet: is_ethernet(link),
             is_loopback: link.header.flags.contains(LinkFlags::Loopback),
+            is_of_switch: false,
         };
+        let mut has_alias = false;
         for attribute in &link.attributes {
             match attribute {
                 LinkAttribute::Controller(index) => device.controller = Some(*index),
@@ -107,9 +112,11 @@ impl<'a> Device<'a> {
                         _ => None,
                     });
                 }
+                LinkAttribute::IfAlias(alias) => has_alias = alias == OWN_ALIAS,
                 _ => {}
             }
         }
+        device.is_of_switch = has_alias && device.kind == Some(&InfoKind::Tun);
         device
     }
 
@@ -124,7 +131,7 @@ impl<'a> Device<'a> {
     }
 }
 
-/// Chooses the devices. `own`: those of the switch itself.
+/// Chooses the devices. `own`: those of the switch itself, whatever their kind and alias.
 pub(super) fn select(
     links: &[LinkMessage],
     used: &DeviceUse,
@@ -148,7 +155,14 @@ pub(super) fn select(
                 (is_asked_for || is_kind || used.former.contains(&device.index), is_asked_for)
             }
         };
-        if !is_candidate || own.iter().any(|own| own == device.name) {
+        if device.is_of_switch || own.iter().any(|own| own == device.name) {
+            if is_named {
+                let hint = format!("{} is a device of a switch, and no uplink", device.name);
+                selection.hints.push(hint);
+            }
+            continue;
+        }
+        if !is_candidate {
             continue;
         }
         match obstacle(device, &devices, is_named, is_excluded(device.name)) {

@@ -49,7 +49,7 @@ pub(super) struct UplinkMonitor {
     handle: Handle,
     notifications: Notifications,
     selector: UplinkSelector,
-    /// Devices of the switch itself.
+    /// The switch's bridge, and the names of its TAPs.
     own: Vec<String>,
     /// None with `--uplink kernel`.
     taps: Option<Taps>,
@@ -117,27 +117,20 @@ impl UplinkMonitor {
                 .map_err(failed("list neighbours"))?;
             neighbours.extend(some);
         }
-        let rules = self.rules().await;
+        let rules = self.rules().await?;
         Ok(Kernel { links, addresses, routes, neighbours, rules })
     }
 
-    /// All rules; none where the kernel has no policy routing.
-    async fn rules(&self) -> Option<Vec<RuleMessage>> {
+    /// All rules.
+    async fn rules(&self) -> Result<Vec<RuleMessage>, NetlinkError> {
         let mut rules = Vec::new();
         for version in [IpVersion::V4, IpVersion::V6] {
-            let listed: Result<Vec<_>, _> =
-                self.handle.rule().get(version.clone()).execute().try_collect().await;
-            match listed {
-                Ok(listed) => rules.extend(listed),
-                Err(error) => {
-                    tracing::debug!(%error, "cannot list routing rules");
-                    if version == IpVersion::V4 {
-                        return None;
-                    }
-                }
-            }
+            let listed = self.handle.rule().get(version).execute().try_collect().await;
+            rules.extend(of_family(
+                listed.map_err(netlink::failed(|| "list routing rules".into())),
+            )?);
         }
-        Some(rules)
+        Ok(rules)
     }
 
     /// The queues of TAPs that control has not taken; none with `--uplink kernel`.
@@ -147,24 +140,30 @@ impl UplinkMonitor {
 
     /// Compiles the state, and makes the TAPs of devices that are uplinks now.
     ///
+    /// `host_ports`: devices of the switch's networks.
+    ///
     /// # Errors
-    /// A TAP cannot be made.
+    /// A TAP cannot be made at the start; later its device is left out.
     pub(super) async fn compile(
         &mut self,
         kernel: &Kernel,
         former: Option<&UplinkState>,
+        host_ports: Vec<String>,
         waits: &(dyn Fn() + Sync),
     ) -> Result<UplinkState, HostError> {
         let used = kernel.device_use(former);
-        let Selection { mut devices, hints } =
-            select(&kernel.links, &used, &self.selector, &self.own);
+        let own: Vec<_> = self.own.iter().cloned().chain(host_ports).collect();
+        let Selection { mut devices, mut hints } =
+            select(&kernel.links, &used, &self.selector, &own);
         // Named ones come back.
         let absent = self.selector.named.iter().filter(|name| kernel.link(name).is_none());
         devices.extend(absent.cloned());
         devices.truncate(UPLINKS_MAX);
         if let Some(taps) = &mut self.taps {
-            taps.adapt(&devices, kernel, waits).await?;
+            hints.extend(taps.adapt(&devices, kernel, waits).await?);
+            devices.retain(|device| taps.of(device).is_some());
         }
+        hints.extend(kernel.unread_routes());
         let tap = |device: &str| self.taps.as_ref()?.of(device).cloned();
         let devices: Vec<_> = devices.into_iter().map(|name| (name.clone(), tap(&name))).collect();
         let forwarding = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].map(is_on);
@@ -226,16 +225,18 @@ impl UplinkMonitor {
             }
         };
         let former = states.borrow().clone();
-        let state = match self.compile(&kernel, Some(&former), &|| {}).await {
+        let host_ports = shared.host_ports().await;
+        let state = match self.compile(&kernel, Some(&former), host_ports, &|| {}).await {
             Ok(state) => state,
             Err(error) => {
                 tracing::warn!(%error, "cannot follow the uplinks; trying again later");
                 return false;
             }
         };
+        let is_complete = self.taps.as_ref().is_none_or(Taps::is_complete);
         self.use_doubtful(&kernel, &former, &state).await;
         if state == former {
-            return true;
+            return is_complete;
         }
         if let Err(error) = shared.adapt(&state).await {
             // Rules and datapath stay of one mind, and it is tried again.
@@ -247,7 +248,7 @@ impl UplinkMonitor {
         for gateway in gateways.difference(&self::gateways(&former)) {
             self.use_neighbour(gateway, states).await;
         }
-        true
+        is_complete
     }
 
     /// Uses neighbours that the kernel doubts or has lost, so that it asks for them now.
@@ -361,6 +362,16 @@ impl UplinkMonitor {
     }
 }
 
+/// The rules of a family; none where the kernel has no policy routing for it.
+fn of_family(
+    listed: Result<Vec<RuleMessage>, NetlinkError>,
+) -> Result<Vec<RuleMessage>, NetlinkError> {
+    listed.or_else(|error| match error.errno() {
+        Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP) => Ok(Vec::new()),
+        _ => Err(error),
+    })
+}
+
 /// Whether a setting of `/proc/sys/net` is not zero.
 fn is_on(setting: &str) -> bool {
     std::fs::read_to_string(format!("/proc/sys/net/{setting}")).is_ok_and(|it| it.trim() != "0")
@@ -379,4 +390,22 @@ fn gateways(state: &UplinkState) -> BTreeSet<Hop> {
         _ => None,
     });
     gateways.take(NEIGH_REFRESH_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As if there were no rules: all that the host sends would be lost.
+    #[test]
+    fn rules_that_cannot_be_read_are_an_error_unless_the_kernel_has_none() {
+        let failed = |errno| {
+            let source = std::io::Error::from_raw_os_error(errno);
+            of_family(Err(NetlinkError { what: String::new(), source }))
+        };
+        for errno in [libc::EAFNOSUPPORT, libc::EOPNOTSUPP] {
+            assert!(failed(errno).unwrap().is_empty());
+        }
+        assert!(failed(libc::ENOBUFS).is_err() && failed(libc::EINTR).is_err());
+    }
 }

@@ -4,21 +4,23 @@
 //! everything as before. Dropped as they are, they leave settings behind, as a crash does: see
 //! [`restore_after_crash`](super::restore_after_crash).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::forwarding::{Forwarding, ForwardingParts};
-use super::publish::Entry;
+use super::publish::{Entry, proxied_ports};
 use super::snat_blocks::SharedHeldBlocks;
 use super::tables::{Fixed, Shared};
 use super::taps::{Taps, UplinkTaps};
 use super::{
     Followed, HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow,
+    host_ports,
 };
 use crate::host::Netlink;
 use crate::host::nft::{Firewall, Forward, Forwards, TablesParts};
+use crate::host::proxy::syn_watch::SynWatch;
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
 use crate::host::reserve::sockets::PortReservation;
@@ -57,8 +59,18 @@ impl Uplink {
     /// The tables cannot be given up: then everything is undone.
     pub(crate) async fn into_parts(self) -> Result<UplinkParts, UplinkError> {
         let Self {
-            shared, monitor, untaken, entries, reserved, held, snat_lock, forwarding, ..
+            shared,
+            monitor,
+            untaken,
+            entries,
+            syns,
+            reserved,
+            held,
+            snat_lock,
+            forwarding,
+            ..
         } = self;
+        drop(syns);
         if monitor.end().await.is_err() {
             tracing::error!("the task that follows the uplink had panicked");
         }
@@ -109,8 +121,9 @@ impl Uplink {
             let taps = Taps::new(netlink.clone(), config.bridge.clone(), config.queues);
             taps.with(parts.taps, untaken.clone())
         });
+        let mut syns = SynWatch::new(&config.bridge);
         let (mut monitor, kernel) = connect(config, taps).await?;
-        let state = monitor.compile(&kernel, None, &|| {}).await?;
+        let state = monitor.compile(&kernel, None, host_ports(&parts.networks), &|| {}).await?;
         let forwards: Vec<_> = parts.published.iter().map(|one| one.forward.clone()).collect();
         let forwards = Forwards::new(forwards);
         let published = forwards.clone();
@@ -119,8 +132,9 @@ impl Uplink {
             Shared::from_parts(fixed, former, state.clone(), parts.networks, forwards).await?;
         let mut entries = Vec::with_capacity(parts.published.len());
         for PublishedParts { forward, reservation } in parts.published {
-            entries.push(Entry::serve(forward, reservation)?);
+            entries.push(Entry::serve(forward, reservation, &syns)?);
         }
+        syns.change_ports(&BTreeSet::new(), &proxied_ports(&entries)).await;
         let (Followed { monitor, neigh_requests, portless }, states) =
             follow(monitor, &shared, state);
         let uplink = Self {
@@ -131,6 +145,7 @@ impl Uplink {
             untaken,
             published,
             entries,
+            syns,
             stale_flows: StaleFlows::default(),
             reserved,
             snat,

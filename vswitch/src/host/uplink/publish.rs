@@ -1,13 +1,14 @@
 //! Published ports: reserved on the host, redirected by nftables, and relayed from [::1].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Uplink, UplinkError};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
-use crate::host::nft::{Differing, Forward, Forwards, Published};
+use crate::host::nft::{Differing, Forward, Forwards, Protocol, Published};
+use crate::host::proxy::syn_watch::SynWatch;
 use crate::host::proxy::{Proxy, ProxySocket};
 use crate::host::reserve::reserved_ports::PortSet;
 use crate::host::reserve::sockets::{self, PortReservation};
@@ -26,9 +27,10 @@ impl Entry {
     pub(super) fn serve(
         forward: Arc<Forward>,
         reservation: PortReservation,
+        watch: &SynWatch,
     ) -> Result<Self, UplinkError> {
         let proxied = served(&reservation, &forward)?;
-        let proxies = proxied.into_iter().map(|(one, to)| Proxy::start(one, to)).collect();
+        let proxies = proxied.into_iter().map(|(one, to)| Proxy::start(one, to, watch)).collect();
         Ok(Self { forward, reservation, proxies })
     }
 }
@@ -120,6 +122,7 @@ impl Uplink {
     /// Replaces the entries at these positions, and waits for the end of proxies that are not needed any more.
     async fn adopt(&mut self, affected: Range<usize>, plan: Vec<Planned>) {
         let start = affected.start;
+        let proxied_before = proxied_ports(&self.entries[affected.clone()]);
         let mut former: Vec<Option<Entry>> = self.entries.drain(affected).map(Some).collect();
         let (mut over, mut entries) = (Vec::new(), Vec::with_capacity(plan.len()));
         for Planned { forward, reservation, proxied } in plan {
@@ -132,14 +135,17 @@ impl Uplink {
             let proxies = match proxied {
                 Some(served) => {
                     over.extend(was);
-                    served.into_iter().map(|(one, to)| Proxy::start(one, to)).collect()
+                    let start = |(one, to)| Proxy::start(one, to, &self.syns);
+                    served.into_iter().map(start).collect()
                 }
                 None => was,
             };
             entries.push(Entry { forward, reservation, proxies });
         }
+        let proxied = proxied_ports(&entries);
         self.entries.splice(start..start, entries);
         over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
+        self.syns.change_ports(&proxied_before, &proxied).await;
         // Their ports are free only after their end.
         for proxy in over {
             proxy.end().await;
@@ -161,6 +167,14 @@ impl Uplink {
         let ranges = long.map(|entry| entry.forward.published.ports.clone());
         self.snat.union(&PortSet::from_ranges(ranges))
     }
+}
+
+/// Ports of TCP that the proxy serves.
+pub(super) fn proxied_ports(entries: &[Entry]) -> BTreeSet<u16> {
+    let tcp = entries
+        .iter()
+        .filter(|it| it.forward.published.protocol == Protocol::Tcp && !it.proxies.is_empty());
+    tcp.flat_map(|it| &it.reservation.served).map(|(port, _)| *port).collect()
 }
 
 /// Sockets of a publication for the proxy of `[::1]`, and the container's addresses to relay to, in their order.

@@ -77,16 +77,35 @@ impl Paths<'_> {
     }
 }
 
+/// Which packets to its destination take a route, as `ip route` shows it; none for all of them. The switch follows only
+/// the latter.
+pub(super) fn condition(message: &RouteMessage) -> Option<String> {
+    let header = &message.header;
+    let mut sources = message.attributes.iter().filter_map(|attribute| match attribute {
+        RouteAttribute::Source(address) => ip(address),
+        _ => None,
+    });
+    match (header.source_prefix_length, header.tos) {
+        (0, 0) => None,
+        (0, tos) => Some(format!("tos {tos:#04x}")),
+        (len, _) => {
+            let source = sources.next().map(|it| it.to_string()).unwrap_or_default();
+            Some(format!("from {source}/{len}"))
+        }
+    }
+}
+
 /// Parses a route that packets take.
 pub(super) fn parse(message: &RouteMessage, paths: Paths<'_>) -> Option<Parsed> {
     let is_dead = message.header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
     let is_multipath =
         message.attributes.iter().any(|it| matches!(it, RouteAttribute::MultiPath(_)));
-    let route = if is_dead { None } else { parse_any(message, paths) };
+    let is_unread = is_dead || condition(message).is_some();
+    let route = if is_unread { None } else { parse_any(message, paths) };
     route.filter(|route| !is_multipath || !route.alive.is_empty())
 }
 
-/// The same for a route that may be dead.
+/// The same for a route that may be dead, or only for some packets to its destination.
 pub(super) fn parse_any(message: &RouteMessage, paths: Paths<'_>) -> Option<Parsed> {
     use RouteType::{BlackHole, Prohibit, Throw, Unicast, Unreachable};
     let header = &message.header;
@@ -205,6 +224,28 @@ mod tests {
         {
             let best = best(vec![router(1, first), router(2, second)]);
             assert_eq!((best.len(), best[0].device), (1, Some(device)), "{first:?} {second:?}");
+        }
+    }
+    #[test]
+    fn routes_for_some_packets_only_are_not_followed() {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet6;
+        message.header.table = libc::RT_TABLE_MAIN;
+        message.header.kind = RouteType::Unicast;
+        message.attributes.push(RouteAttribute::Oif(2));
+        let paths = Paths { devices: &[], former: &|_, _| None };
+        assert!(parse(&message, paths).is_some() && condition(&message).is_none());
+        let mut sourced = message.clone();
+        sourced.header.source_prefix_length = 64;
+        let source = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0);
+        sourced.attributes.push(RouteAttribute::Source(RouteAddress::Inet6(source)));
+        assert_eq!(condition(&sourced).as_deref(), Some("from 2001:db8::/64"));
+        let mut of_tos = message;
+        of_tos.header.address_family = AddressFamily::Inet;
+        of_tos.header.tos = 0x10;
+        assert_eq!(condition(&of_tos).as_deref(), Some("tos 0x10"));
+        for message in [sourced, of_tos] {
+            assert!(parse(&message, paths).is_none() && parse_any(&message, paths).is_some());
         }
     }
 }

@@ -82,13 +82,18 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Reads the kernel's list.
+    /// Reads the kernel's list. A family without any has the kernel's own: it has no policy routing.
     pub(super) fn read(messages: &[RuleMessage]) -> Self {
         let (mut rules, mut unread) = (Vec::new(), Vec::new());
         for message in messages {
             match parse(message) {
                 Ok(rule) => rules.extend(rule),
                 Err(text) => unread.push(text),
+            }
+        }
+        for (is_v6, family) in [(false, AddressFamily::Inet), (true, AddressFamily::Inet6)] {
+            if !messages.iter().any(|message| message.header.family == family) {
+                rules.extend(Self::default().rules.into_iter().filter(|rule| rule.is_v6 == is_v6));
             }
         }
         // Stable: the kernel lists rules of one priority in their order.

@@ -15,11 +15,11 @@ use netlink_packet_route::rule::RuleMessage;
 use wire::MacAddr;
 
 use super::devices::{DeviceUse, TapId, name_of};
-use super::route::{Parsed, Path, Paths, best, is_of_host, parse, parse_any};
+use super::route::{Parsed, Path, Paths, best, condition, is_of_host, parse, parse_any};
 use super::rules::Rules;
 use super::source::{RouteKey, SourceTable};
 use crate::datapath::RouteAction;
-use crate::host::limits::NEIGHBOURS_MAX;
+use crate::host::limits::{NEIGHBOURS_MAX, ROUTE_HINTS_MAX};
 
 /// State of the host for routing by its uplinks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,8 +96,7 @@ pub(super) struct Kernel {
     pub(super) addresses: Vec<AddressMessage>,
     pub(super) routes: Vec<RouteMessage>,
     pub(super) neighbours: Vec<NeighbourMessage>,
-    /// None where the kernel lists none.
-    pub(super) rules: Option<Vec<RuleMessage>>,
+    pub(super) rules: Vec<RuleMessage>,
 }
 
 /// A route of the datapath. `links`: the devices of the uplinks.
@@ -134,10 +133,11 @@ impl Kernel {
         }
         let kept = former.into_iter().flat_map(|former| &former.links);
         used.former.extend(kept.map(|link| link.ifindex));
-        let routes = self.routes.iter().filter_map(|route| parse_any(route, ANY_PATH));
-        for route in routes.filter(Parsed::leads) {
+        let routes = self.routes.iter();
+        let routes = routes.filter_map(|it| Some((parse_any(it, ANY_PATH)?, condition(it))));
+        for (route, condition) in routes.filter(|(route, _)| route.leads()) {
             let is_default = route.destination.prefix_len() == 0;
-            let is_first = is_default && is_of_host(route.table);
+            let is_first = is_default && is_of_host(route.table) && condition.is_none();
             let metric = is_first.then_some(route.metric);
             for (device, has_gateway) in route.devices() {
                 used.configured.insert(device);
@@ -158,7 +158,7 @@ impl Kernel {
     ) -> UplinkState {
         let index = |name: &str| self.link(name).map_or(0, |link| link.header.index);
         let indices: Vec<u32> = devices.iter().map(|(name, _)| index(name)).collect();
-        let rules = self.rules.as_deref().map(Rules::read).unwrap_or_default();
+        let rules = Rules::read(&self.rules);
         let known = former.map_or(&[][..], |former| &former.sources);
         let mut sources = SourceTable::new(&self.addresses, known);
         let before = |table, destination| path_of_before(former?, table, destination);
@@ -251,6 +251,22 @@ impl Kernel {
         let of_device = self.neighbours.iter().filter(|message| message.header.ifindex == index);
         let known = of_device.filter(|message| states.contains(&message.header.state));
         known.filter_map(|message| Some(neighbour_of(message)?.0)).collect()
+    }
+
+    /// Routes that the switch does not follow, for people.
+    pub(super) fn unread_routes(&self) -> Vec<String> {
+        let unread = self.routes.iter().filter_map(|message| {
+            let (route, condition) = (parse_any(message, ANY_PATH)?, condition(message)?);
+            Some(format!("{} {condition}", route.destination))
+        });
+        let unread: BTreeSet<String> = unread.collect();
+        let hint =
+            |route| format!("the route `{route}` is not followed: only its destination may count");
+        let mut hints: Vec<_> = unread.iter().take(ROUTE_HINTS_MAX).map(hint).collect();
+        if unread.len() > ROUTE_HINTS_MAX {
+            hints.push(format!("{} such routes are not followed", unread.len()));
+        }
+        hints
     }
 
     /// Routes of all tables, without link-local ones.

@@ -176,6 +176,11 @@ impl Shared {
         &self.fixed.config.state_dir
     }
 
+    /// The devices of all networks.
+    pub(super) async fn host_ports(&self) -> Vec<String> {
+        self.inner.lock().await.networks.iter().map(|network| network.device.clone()).collect()
+    }
+
     /// The TAPs of the uplinks, with their MTU.
     pub(super) async fn taps(&self) -> Vec<(TapId, u32)> {
         let inner = self.inner.lock().await;

@@ -35,6 +35,8 @@ pub(super) struct Taps {
     queues: usize,
     made: BTreeMap<String, TapId>,
     untaken: UplinkTaps,
+    /// Each device that is to have a TAP has one.
+    is_complete: bool,
     /// Only at the start may a killed switch have left a TAP, which is waited for.
     is_started: bool,
 }
@@ -42,7 +44,7 @@ pub(super) struct Taps {
 impl Taps {
     pub(super) fn new(netlink: Netlink, bridge: String, queues: usize) -> Self {
         let (made, untaken) = (BTreeMap::new(), UplinkTaps::default());
-        Self { netlink, bridge, queues, made, untaken, is_started: false }
+        Self { netlink, bridge, queues, made, untaken, is_complete: true, is_started: false }
     }
 
     /// TAPs that were made before, for these devices.
@@ -60,31 +62,47 @@ impl Taps {
         self.made.get(device)
     }
 
+    /// Whether each device has a TAP; otherwise [`adapt`](Self::adapt) is to be called again.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
     /// Makes the TAP of each device, and forgets those of others. `kernel` lists the links; `waits` is called while the TAP of
-    /// a killed switch has a name.
+    /// a killed switch has a name. Gives a hint for each device that has none.
+    ///
+    /// # Errors
+    /// A TAP cannot be made at the start.
     pub(super) async fn adapt(
         &mut self,
         devices: &[String],
         kernel: &Kernel,
         waits: &(dyn Fn() + Sync),
-    ) -> Result<(), HostError> {
+    ) -> Result<Vec<String>, HostError> {
+        let mut hints = Vec::new();
         let gone: Vec<String> =
             self.made.keys().filter(|device| !devices.contains(device)).cloned().collect();
         for device in gone {
             self.forget(&device);
         }
         for device in devices {
-            if !self.made.contains_key(device) {
-                let name = self.free_name(kernel);
-                let mtu = kernel.mtu(device);
-                let (tap, id) =
-                    device::make_tap(&self.netlink, name, self.queues, mtu, waits).await?;
-                self.untaken.put(tap);
-                self.made.insert(device.clone(), id);
+            if self.made.contains_key(device) {
+                continue;
             }
-            self.is_started = true;
+            let (name, mtu) = (self.free_name(kernel), kernel.mtu(device));
+            match device::make_tap(&self.netlink, name, self.queues, mtu, waits).await {
+                Ok((tap, id)) => {
+                    self.untaken.put(tap);
+                    self.made.insert(device.clone(), id);
+                }
+                Err(error) if !self.is_started => return Err(error),
+                Err(error) => {
+                    hints.push(format!("{device} is no uplink until it has a TAP: {error}"))
+                }
+            }
         }
-        Ok(())
+        self.is_complete = hints.is_empty();
+        self.is_started = true;
+        Ok(hints)
     }
 
     fn forget(&mut self, device: &str) {

@@ -19,7 +19,7 @@ async fn closed(address: &str) -> SocketAddr {
 async fn a_container_that_refuses_resets_the_client() {
     let (published, address) = listener("127.0.0.1:0").await;
     let to = vec![closed("127.0.0.1:0").await, closed("127.0.0.1:0").await];
-    let proxy = tokio::spawn(relay_all(published, to));
+    let proxy = tokio::spawn(relay_all(published, to, mpsc::channel(1).1));
     let mut client = TcpStream::connect(address).await.expect("it accepts");
     let got = client.read(&mut [0]).await.map_err(|error| error.kind());
     assert_eq!(got, Err(ErrorKind::ConnectionReset));
@@ -30,7 +30,11 @@ async fn a_container_that_refuses_resets_the_client() {
 async fn the_second_address_serves_if_the_first_refuses() {
     let (published, address) = listener("127.0.0.1:0").await;
     let (container, second) = listener("127.0.0.1:0").await;
-    let proxy = tokio::spawn(relay_all(published, vec![closed("127.0.0.1:0").await, second]));
+    let proxy = tokio::spawn(relay_all(
+        published,
+        vec![closed("127.0.0.1:0").await, second],
+        mpsc::channel(1).1,
+    ));
     let mut client = TcpStream::connect(address).await.expect("it accepts");
     let (mut served, _) = container.accept().await.expect("the relayed connection");
     served.write_all(b"hello").await.expect("it is open");

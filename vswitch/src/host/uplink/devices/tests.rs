@@ -178,3 +178,24 @@ fn there_are_sixteen_at_most() {
     assert_eq!((selection.devices.len(), selection.devices[0].as_str()), (UPLINKS_MAX, "eth29"));
     assert!(selection.hints[0].contains("eth28"), "{:?}", selection.hints);
 }
+
+/// Of this switch and of another one: its frames would come back.
+#[test]
+fn no_device_of_a_switch_is_an_uplink() {
+    let with_alias = |mut link: LinkMessage| {
+        link.attributes.push(LinkAttribute::IfAlias(OWN_ALIAS.into()));
+        link
+    };
+    let links = [
+        link(2, "eth0", None),
+        with_alias(link(3, "lan1", Some(InfoKind::Tun))),
+        with_alias(link(4, "eth1", None)),
+        link(5, "tap0", Some(InfoKind::Tun)),
+    ];
+    let selection = select_of(&links, &[3, 5], &UplinkSelector::default());
+    assert_eq!(selection.devices, ["tap0", "eth0", "eth1"], "only TAPs are a switch's");
+    assert_eq!(selection.hints, Vec::<String>::new());
+    let selection = select_of(&links, &[2], &named(&["lan1", "eth0", "br0"]));
+    assert_eq!(selection.devices, ["eth0"]);
+    assert_eq!(selection.hints, ["lan1 is a device of a switch, and no uplink"]);
+}

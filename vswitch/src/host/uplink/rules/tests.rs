@@ -148,3 +148,26 @@ fn rules_of_other_kinds_are_named_and_left_out() {
     assert_eq!(tables(&rules, SUBNET), ["254", "253"]);
     assert_eq!(rules.unread(), ["100: from all dport", "101: from 10.88.0.0/16 ipproto"]);
 }
+
+/// A kernel without policy routing for a family still looks up its routes.
+#[test]
+fn a_family_without_rules_has_those_of_the_kernel() {
+    let mut v6 = rule(100, 7, vec![]);
+    v6.header.family = AddressFamily::Inet6;
+    for (rules, v4_tables, v6_tables) in [
+        (Rules::read(&[]), vec![254, 253], vec![254, 253]),
+        (Rules::read(&[rule(100, 7, vec![])]), vec![7], vec![254, 253]),
+        (Rules::read(&[v6]), vec![254, 253], vec![7]),
+    ] {
+        let tables = |from: &str| -> Vec<u32> {
+            let layers = rules.layers("br0", net(from)).into_iter();
+            let table = |layer: RuleLayer| match layer.lookup {
+                Lookup::Table { number, .. } => number,
+                Lookup::Unreachable => 0,
+            };
+            layers.map(table).collect()
+        };
+        assert_eq!(tables("10.99.0.0/16"), v4_tables);
+        assert_eq!(tables("fd00:99::/64"), v6_tables);
+    }
+}
