@@ -102,7 +102,7 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
         checks::nftables(vswitch::probe_nftables()),
         checks::left_over(vswitch::orphaned_tables()),
         checks::docker(machine::has_docker()),
-        checks::open_files(machine::open_files()),
+        checks::open_files(machine::open_files(), &snat_ports),
         checks::neighbours(setting("net/ipv4/neigh/default/gc_thresh3").as_deref(), ports),
         uplinks,
         checks::daemon(&global.socket(), status),

@@ -200,6 +200,7 @@ impl Claimer {
         {
             tracing::warn!(%error, "ports for SNAT are not given back");
         }
+        self.host.retry_lent();
         let now = Instant::now();
         for at in 0..self.shares.len() {
             self.shares[at].free_due(now);

@@ -161,7 +161,11 @@ impl Stale {
                 SocketAddr::V6(_) => forward.to6.map(IpAddr::V6),
             };
             let port = forward.to_port.wrapping_add(offset);
-            entry.is_for(forward) && target.map(|to| (to, port)) == Some(entry.answers_from_pair())
+            // A flow straight to the container has the same ends if the ports are equal.
+            let is_translated = entry.to != entry.answers_from;
+            is_translated
+                && entry.is_for(forward)
+                && target.map(|to| (to, port)) == Some(entry.answers_from_pair())
         };
         let is_before =
             |forward: &&Forward| entry.is_for(forward) && entry.to == entry.answers_from;

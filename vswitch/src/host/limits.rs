@@ -115,6 +115,18 @@ pub(crate) const RESERVED_SOCKETS_MAX: usize = 64;
 /// Sockets that hold blocks of SNAT ports, of the limit of open files.
 pub(crate) const SNAT_SOCKETS_PERCENT: u32 = 50;
 
+/// Sockets that hold SNAT ports at most, one for each port of TCP and of UDP, with so many open files allowed.
+#[must_use]
+pub fn snat_sockets(open_files: u64) -> u64 {
+    open_files / 100 * u64::from(SNAT_SOCKETS_PERCENT)
+}
+
+/// Open files that so many sockets for SNAT ports need; see [`snat_sockets`].
+#[must_use]
+pub fn snat_open_files(sockets: u64) -> u64 {
+    sockets.div_ceil(u64::from(SNAT_SOCKETS_PERCENT)) * 100
+}
+
 /// Connections to `[::1]` that the proxy relays for one port.
 pub(crate) const PROXY_CONNECTIONS_MAX: usize = 256;
 

@@ -10,6 +10,7 @@
 //!
 //! [`socket_owners`] finds the process of a taken port by the inode of its socket.
 
+mod lending;
 pub(super) mod reserved_ports;
 pub(super) mod snat_blocks;
 pub(super) mod snat_lock;

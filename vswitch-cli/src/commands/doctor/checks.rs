@@ -239,23 +239,27 @@ pub(super) fn docker(is_there: bool) -> Row {
     }
 }
 
-/// One descriptor a port with one worker.
-pub(super) fn open_files((current, maximum): (Option<u64>, Option<u64>)) -> Row {
+/// One descriptor a port with one worker, and one for each SNAT port of TCP and UDP. The daemon raises its limit to the highest.
+pub(super) fn open_files((current, maximum): (Option<u64>, Option<u64>), snat: &SnatPorts) -> Row {
     const CHECK: &str = "open_files";
-    let needed = PORTS_MAX as u64 + FILES_BESIDE_PORTS;
     let number = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |n| n.to_string());
-    let found = format!("limit {}, at most {}", number(current), number(maximum));
-    match maximum {
-        Some(maximum) if maximum < needed => Row::warn(
-            CHECK,
-            format!(
-                "{found}: enough for about {} ports",
-                maximum.saturating_sub(FILES_BESIDE_PORTS)
-            ),
-            format!("raise it with `ulimit -Hn {needed}`, or LimitNOFILE={needed} in a unit"),
-        ),
-        _ => Row::ok(CHECK, found),
+    let mut found = format!("limit {}, at most {}", number(current), number(maximum));
+    let Some(maximum) = maximum else { return Row::ok(CHECK, found) };
+    let ports = PORTS_MAX as u64 + FILES_BESIDE_PORTS;
+    let snat_ports = 2 * snat.range().len() as u64;
+    let sockets = vswitch::snat_sockets(maximum);
+    if maximum < ports {
+        let enough = maximum.saturating_sub(FILES_BESIDE_PORTS);
+        found = format!("{found}: enough for about {enough} ports");
     }
+    if sockets < snat_ports {
+        found = format!("{found}; {sockets} SNAT ports of {snat_ports}, TCP and UDP together");
+    } else if maximum >= ports {
+        return Row::ok(CHECK, found);
+    }
+    let needed = ports.max(vswitch::snat_open_files(snat_ports));
+    let advice = format!("raise it with `ulimit -Hn {needed}`, or LimitNOFILE={needed} in a unit");
+    Row::warn(CHECK, found, advice)
 }
 
 /// The kernel's neighbour table is shared by all network namespaces; each container has at least its

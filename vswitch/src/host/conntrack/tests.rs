@@ -80,6 +80,22 @@ fn another_target_of_the_same_ports_ends_entries_of_the_former() {
     assert!(!stale.has(&entry("127.0.0.1:8125", "10.88.0.9:125")));
 }
 
+#[test]
+fn a_flow_of_the_host_straight_to_the_container_stays_with_equal_ports() {
+    let gone = forward(None, 9000..=9000, 9000);
+    let fresh = Forward { to4: Some([10, 88, 0, 9].into()), ..gone.clone() };
+    for stale in [
+        Stale::after(std::slice::from_ref(&gone), &[], &host()),
+        Stale::after(&[gone], &[fresh], &host()),
+    ] {
+        for container in ["10.88.0.5:9000", "[fd00::5]:9000"] {
+            assert!(!stale.has(&entry(container, container)), "{container}");
+        }
+        assert!(stale.has(&entry("192.0.2.1:9000", "10.88.0.5:9000")));
+        assert!(stale.has(&entry("[2001:db8::1]:9000", "[fd00::5]:9000")));
+    }
+}
+
 /// Sends a datagram of the host.
 fn say(from: &str, to: &str) {
     std::net::UdpSocket::bind(from).unwrap().send_to(b"x", to).unwrap();

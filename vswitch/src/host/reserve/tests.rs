@@ -1,5 +1,7 @@
 //! Most need root: each runs in a network namespace of its own.
 
+mod lending;
+
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -225,11 +227,11 @@ fn a_publication_has_a_port_of_a_held_block_as_long_as_it_lasts() {
         reserve_ports(&one).unwrap_err();
         assert!(held.lend(&one).is_empty());
         let reservation = soon(|| reserve_ports(&one));
-        held.regain(|_, port| port == 20_005);
+        held.regain([&one]);
         TcpListener::bind("0.0.0.0:20005").unwrap_err();
         drop(reservation);
         soon(|| TcpListener::bind("0.0.0.0:20005"));
-        held.regain(|_, _| false);
+        held.regain([]);
         TcpListener::bind("0.0.0.0:20005").unwrap_err();
     });
 }
@@ -272,7 +274,7 @@ fn a_publication_at_one_address_leaves_a_port_held_at_the_others() {
                 let one = published(Some(address), protocol, 20_005, 20_005);
                 let ports = held.lend(&one);
                 let _reservation = sockets::reserve_ports(&one, &ports).unwrap();
-                held.regain(|_, port| port == 20_005);
+                held.regain([&one]);
                 for at in all {
                     assert!(is_bound(protocol, at), "{protocol} {address}: {at}");
                 }
@@ -280,12 +282,12 @@ fn a_publication_at_one_address_leaves_a_port_held_at_the_others() {
                 sockets::reserve_ports(&foreign, &held.lend(&foreign)).unwrap_err();
                 // The publication outlasts the block, which may be held anew meanwhile.
                 held.release(&block);
-                held.regain(|_, port| port == 20_005);
+                held.regain([&one]);
                 assert!(is_soon_free(protocol, "192.0.2.1:20006"), "{protocol} {address}");
                 assert!(is_bound(protocol, all[0]), "{protocol} {address}");
                 held.hold(&block).unwrap();
                 held.release(&block);
-                held.regain(|_, _| false);
+                held.regain([]);
                 for at in all {
                     assert!(is_soon_free(protocol, at), "{protocol} {address}: {at} at the end");
                 }
@@ -304,12 +306,12 @@ fn a_publication_of_the_proxy_leaves_a_port_held_at_ipv4_addresses() {
             let ports = held.lend(&one);
             let reservation = soon(|| sockets::reserve_ports(&one, &ports));
             assert_eq!(reservation.served.len(), 1);
-            held.regain(|_, port| port == 20_005);
+            held.regain([&one]);
             let ipv4 = published(Some("127.0.0.1"), protocol, 20_005, 20_005);
             sockets::reserve_ports(&ipv4, &held.lend(&ipv4)).unwrap();
             assert!(is_bound(protocol, "0.0.0.0:20005"), "{protocol}");
             drop(reservation);
-            held.regain(|_, _| false);
+            held.regain([]);
             assert!(is_bound(protocol, "127.0.0.1:20005"), "{protocol}");
             assert!(is_bound(protocol, "[::]:20005"), "{protocol}");
         }

@@ -51,12 +51,7 @@ impl Uplink {
     /// See [`UplinkError`]; then nothing changes.
     pub(crate) async fn set_published(&mut self, forwards: Forwards) -> Result<(), UplinkError> {
         let result = self.change_published(forwards).await;
-        // Ports that were lent, and that no publication has any more.
-        let has = |protocol, port| {
-            let mut published = self.entries.iter().map(|entry| &entry.forward.published);
-            published.any(|one| one.protocol == protocol && one.ports.contains(&port))
-        };
-        self.held.lock().regain(has);
+        self.held.lock().regain(self.entries.iter().map(|entry| &entry.forward.published));
         result
     }
 

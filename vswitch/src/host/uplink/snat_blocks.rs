@@ -32,7 +32,7 @@ pub(crate) struct SnatBlocks {
     pub(super) held: SharedHeldBlocks,
 }
 
-/// What became of a claim.
+/// Result of a claim.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Claimed {
     /// Blocks that are ours now.
@@ -99,6 +99,11 @@ impl SnatBlocks {
         let mut held = self.held.lock();
         blocks.iter().for_each(|block| held.release(block));
         Ok(())
+    }
+
+    /// Tries again to hold ports that publications had, and that were not free when they ended.
+    pub(crate) fn retry_lent(&self) {
+        self.held.lock().retry();
     }
 
     /// Sockets that may be open in all.

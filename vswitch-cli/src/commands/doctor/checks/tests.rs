@@ -87,11 +87,23 @@ fn docker_is_only_in_the_way_of_the_kernel() {
 
 #[test]
 fn files_are_for_ports() {
-    assert_eq!(open_files((Some(1024), Some(1_048_576))).status, Good);
-    assert_eq!(open_files((None, None)).status, Good);
-    let row = open_files((Some(1024), Some(4096)));
+    let snat = SnatPorts::default();
+    assert_eq!(open_files((Some(1024), Some(1_048_576)), &snat).status, Good);
+    assert_eq!(open_files((None, None), &snat).status, Good);
+    let few: SnatPorts = "20000-20099".parse().unwrap();
+    let row = open_files((Some(1024), Some(4096)), &few);
     assert_eq!(row.status, Warn);
     assert!(row.detail.ends_with("enough for about 3840 ports"), "{}", row.detail);
+}
+
+#[test]
+fn files_are_for_snat_ports() {
+    let row = open_files((Some(1024), Some(20_000)), &SnatPorts::default());
+    assert_eq!(row.status, Warn);
+    let end = "; 10000 SNAT ports of 20000, TCP and UDP together";
+    assert!(row.detail.ends_with(end), "{}", row.detail);
+    assert!(row.advice.unwrap().ends_with("LimitNOFILE=40000 in a unit"));
+    assert_eq!(open_files((None, Some(40_000)), &SnatPorts::default()).status, Good);
 }
 
 #[test]
