@@ -42,7 +42,7 @@ fn expressions_reach_the_message_with_their_attributes() {
     assert!(contains(&written, &[8, 0, 2, 0, 0, 0, 0, 8]), "dup sreg_dev");
     // NFTA_DATA_VALUE of both ends.
     assert!(contains(&written, &[6, 0, 1, 0, 0x4e, 0x20]), "from");
-    assert!(contains(&written, &[6, 0, 1, 0, 0x7f, 0xff]), "to");
+    assert!(contains(&written, &[6, 0, 1, 0, 0x75, 0x2f]), "to");
 }
 
 #[test]
