@@ -1,0 +1,28 @@
+//! The contract, in the order of its cases.
+
+use std::future::Future;
+
+use crate::server::Server;
+use crate::{leases, operations, outages, watches};
+
+pub(crate) fn run<F: Future<Output = ()>>(test: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("runtime").block_on(test);
+}
+
+/// Runs every case against a server. Cases that need the server for themselves come last.
+pub(crate) async fn contract(server: &mut dyn Server) {
+    operations::all(server).await;
+    tokio::join!(
+        watches::tells_every_change(server),
+        watches::has_no_gap_across_a_reconnect(server),
+        watches::has_no_gap_across_compaction(server),
+        leases::entries_end_with_their_lease(server),
+        leases::a_lease_is_kept_alive_and_revoked(server),
+        leases::a_partition_ends_a_lease_and_its_holder_is_told(server),
+        outages::another_endpoint_answers(server),
+    );
+    outages::a_frozen_server_is_noticed(server, std::time::Duration::from_secs(4)).await;
+    outages::a_restart_loses_nothing(server).await;
+    outages::a_store_that_lost_its_data_is_told(server).await;
+}
