@@ -89,7 +89,8 @@ pub(crate) async fn keep_alive<F: Future<Output = Renewal>>(
         let is_late = confirmed.elapsed() > ttl / 3 + ttl / 6;
         tokio::time::sleep(if is_late { ttl / 10 } else { ttl / 3 }).await;
         let asked = tokio::time::Instant::now();
-        match renew().await {
+        // An answer later than that is worth as much as none.
+        match tokio::time::timeout(ttl / 2, renew()).await.unwrap_or(Renewal::Failed) {
             Renewal::Confirmed => {
                 confirmed = asked;
                 set(&state, LeaseState::Held);

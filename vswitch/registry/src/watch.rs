@@ -107,6 +107,11 @@ impl Follower {
         self.revision = revision;
     }
 
+    /// Entries that were told and not deleted.
+    pub(crate) fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// The entry that changed last, as far as is known.
     pub(crate) fn newest(&self) -> Option<(&str, Revision)> {
         let newest = self.known.iter().max_by_key(|(_, revision)| **revision);

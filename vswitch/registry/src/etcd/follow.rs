@@ -36,7 +36,7 @@ async fn follow_stream(
     follower: &mut Follower,
     backoff: &mut Backoff,
 ) -> Result<Infallible, RegistryError> {
-    if !has_history(client, follower.revision(), follower.newest()).await? {
+    if !has_history(client, follower).await? {
         let listing = list(client, follower.prefix()).await?;
         follower.restored().await;
         follower.resync(listing).await;

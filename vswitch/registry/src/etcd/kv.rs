@@ -8,6 +8,7 @@ use crate::RegistryError;
 use crate::key::{check_key, check_operations, check_prefix};
 use crate::limits::{LIST_TIMEOUT, OPERATIONS_MAX, PAGE_ENTRIES, REQUEST_TIMEOUT};
 use crate::types::{Entry, LeaseId, Listing, Operation, Revision, Status};
+use crate::watch::Follower;
 
 const RANGE: &str = "/v3/kv/range";
 
@@ -115,30 +116,39 @@ pub(crate) fn entry(client: &Client, kv: KeyValue) -> Option<Entry> {
     client.short_key(kv.key).map(|key| Entry { key, value: kv.value, revision })
 }
 
-/// Whether the store still has the history up to `revision`, in which `newest` was changed last.
+/// Whether the store still has the state that the watcher knows: at its revision so many entries of the prefix, the
+/// newest of them unchanged. A store that lost its data may have come as far again.
 pub(crate) async fn has_history(
     client: &Client,
-    revision: Revision,
-    newest: Option<(&str, Revision)>,
+    follower: &Follower,
 ) -> Result<bool, RegistryError> {
-    let key = newest.map_or("", |(key, _)| key);
-    let body = json!({
-        "key": client.full_key(key),
-        "revision": revision.0.to_string(),
-        "keys_only": true,
-    });
-    let answer = client.call::<RangeResponse>(Kind::Read, RANGE, &body, REQUEST_TIMEOUT).await;
-    match answer {
-        Ok(answer) => {
-            let stored = answer.kvs.first().map(|kv| Revision(kv.mod_revision));
-            Ok(stored == newest.map(|(_, revision)| revision))
+    let newest = follower.newest();
+    let revision = follower.revision().0.to_string();
+    let (first, end) = client.range(follower.prefix());
+    let count = json!({ "key": first, "range_end": end, "revision": revision, "count_only": true });
+    let key = client.full_key(newest.map_or("", |(key, _)| key));
+    let newest_entry = json!({ "key": key, "revision": revision, "keys_only": true });
+    for body in [count, newest_entry] {
+        let answer = client.call::<RangeResponse>(Kind::Read, RANGE, &body, LIST_TIMEOUT).await;
+        let is_known = match answer {
+            Ok(answer) if body.get("count_only").is_some() => answer.count == follower.count(),
+            Ok(answer) => {
+                let stored = answer.kvs.first().map(|kv| Revision(kv.mod_revision));
+                stored == newest.map(|(_, revision)| revision)
+            }
+            // "required revision has been compacted", "required revision is a future revision"
+            Err(RegistryError::Protocol { problem, .. })
+                if problem.contains("required revision") =>
+            {
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        if !is_known {
+            return Ok(false);
         }
-        // "required revision has been compacted", "required revision is a future revision"
-        Err(RegistryError::Protocol { problem, .. }) if problem.contains("required revision") => {
-            Ok(false)
-        }
-        Err(error) => Err(error),
     }
+    Ok(true)
 }
 
 pub(crate) async fn status(client: &Client) -> Result<Status, RegistryError> {

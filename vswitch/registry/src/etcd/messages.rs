@@ -46,6 +46,8 @@ pub(crate) struct RangeResponse {
     pub(crate) kvs: Vec<KeyValue>,
     #[serde(default)]
     pub(crate) more: bool,
+    #[serde(default, deserialize_with = "number")]
+    pub(crate) count: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,7 +127,8 @@ pub(crate) enum EventType {
 /// Body of an HTTP error.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Failure {
-    #[serde(default, alias = "error")]
+    /// The gateway says the same in `error`.
+    #[serde(default)]
     pub(crate) message: String,
     #[serde(default)]
     pub(crate) code: u32,

@@ -105,7 +105,6 @@ impl Session {
             identity: identity_sender,
             events: events.clone(),
             connections: 0,
-            last_zxid: 0,
         };
         let _driver = Task::spawn(driver.run());
         Self { requests, link, identity, events, _driver }
@@ -175,7 +174,6 @@ struct Driver {
     identity: watch::Sender<Identity>,
     events: broadcast::Sender<Arc<str>>,
     connections: u64,
-    last_zxid: i64,
 }
 
 /// Why a connection ended.
@@ -252,7 +250,8 @@ impl Driver {
         let Identity { id, password, .. } = self.identity.borrow().clone();
         let password = if password.is_empty() { vec![0; 16] } else { password };
         let wanted = i32::try_from(self.wanted.as_millis()).unwrap_or(i32::MAX);
-        let hello = Encoder::default().int(0).long(self.last_zxid).int(wanted).long(id);
+        // No state seen: a server that lost its data would refuse the session for ever. Reads begin with a sync.
+        let hello = Encoder::default().int(0).long(0).int(wanted).long(id);
         wire.send(&hello.buffer(&password).boolean(false).finish()).await?;
         let answer = wire.receive().await?;
         let mut decoder = Decoder(&answer);
@@ -320,7 +319,6 @@ impl Driver {
     ) -> Result<(), End> {
         let mut decoder = Decoder(&frame);
         let (xid, zxid, error) = (decoder.int()?, decoder.long()?, decoder.int()?);
-        self.last_zxid = self.last_zxid.max(zxid);
         match xid {
             XID_PING => {}
             XID_AUTH if error != 0 => {

@@ -4,8 +4,10 @@
 //! to be the one that was read, or absent, and writes the folder wherever it creates an entry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::time::sleep;
 
 use super::list::revision;
 use super::requests::{Request, Stat, Step, code, failed_step};
@@ -54,14 +56,22 @@ pub(crate) async fn transact(
         Some(lease) => tree.leased(lease)?,
         None => tree.reader(),
     };
-    for _ in 0..RACE_TRIES {
+    for turn in 0..RACE_TRIES {
         let folders = read_folders(tree, operations).await?;
         let plan = read_entries(tree, operations).await?;
         if let Outcome::Done(revision) = write(tree, &session, lease, &folders, &plan).await? {
             return Ok(revision);
         }
+        sleep(pause(turn, session.identity().0)).await;
     }
     Err(tree.unreachable(format!("{RACE_TRIES} tries lost the race against other nodes")))
+}
+
+/// A pause that grows with each lost race, and differs between sessions, so that they do not meet again.
+fn pause(turn: usize, session: i64) -> Duration {
+    let most = 4_u64 << turn.min(6);
+    let salt = session.unsigned_abs().wrapping_mul(31).wrapping_add(turn as u64 * 7_919);
+    Duration::from_millis(salt % most)
 }
 
 /// Versions of all folders that the keys lie in; makes those that lack.
@@ -70,8 +80,10 @@ async fn read_folders(
     operations: &[Operation],
 ) -> Result<BTreeMap<String, i32>, RegistryError> {
     let paths: BTreeSet<_> = operations.iter().map(|o| folder_of(&tree.path(o.key()))).collect();
-    let stats = paths.iter().map(|path| tree.stat(path));
-    let stats = try_join_all(stats).await?;
+    let stats = try_join_all(paths.iter().map(|path| tree.stat(path)));
+    // Answers come in the order of requests, so all that is read is as new as the leader's state.
+    let sync = tree.path("");
+    let (_, stats) = tokio::try_join!(tree.read(Request::sync(&sync)), stats)?;
     let mut folders = BTreeMap::new();
     for (path, stat) in paths.into_iter().zip(stats) {
         let version = match stat {

@@ -86,7 +86,6 @@ pub(crate) async fn a_partition_ends_a_lease_and_its_holder_is_told(server: &dyn
     proxy.cut();
     let ends = mirror.until("the end of the lease", |mirror| mirror.entries.is_empty());
     timeout(server.lease_end_max(), ends).await.expect("within the lease's time");
-    assert_eq!(mirror.interruptions, []);
     // Another node takes the key meanwhile.
     let taken = registry.create("n/1", "another's", None).await.expect("create");
     proxy.heal();

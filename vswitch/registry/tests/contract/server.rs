@@ -1,5 +1,6 @@
 //! A registry's server under test.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,10 +57,14 @@ pub(crate) fn connect_url(url: &str) -> Result<Arc<dyn Registry>, RegistryError>
     open(&url)
 }
 
-/// A TCP port of the loopback that nobody listens on.
+/// A TCP port of the loopback that nobody listens on. It is below those that the kernel picks, so that no connection
+/// gets it meanwhile, not even one to itself.
 pub(crate) fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
-    socket.local_addr().expect("address").port()
+    let is_free = |port: &u16| TcpListener::bind(local(*port)).is_ok();
+    let random = || RandomState::new().build_hasher().finish();
+    let mut ports =
+        std::iter::repeat_with(|| 12_000 + u16::try_from(random() % 20_000).expect("u16"));
+    ports.find(is_free).expect("a port")
 }
 
 pub(crate) fn local(port: u16) -> SocketAddr {

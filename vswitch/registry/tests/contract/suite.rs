@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::server::Server;
-use crate::{leases, operations, outages, watches};
+use crate::{leases, nodes, operations, outages, watches};
 
 pub(crate) fn run<F: Future<Output = ()>>(test: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -12,7 +12,11 @@ pub(crate) fn run<F: Future<Output = ()>>(test: F) {
 
 /// Runs every case against a server. Cases that need the server for themselves come last.
 pub(crate) async fn contract(server: &mut dyn Server) {
+    let began = tokio::time::Instant::now();
+    let scheme = server.scheme();
+    let stage = |name: &str| eprintln!("{scheme}: {name} after {} ms", began.elapsed().as_millis());
     operations::all(server).await;
+    stage("operations");
     tokio::join!(
         watches::tells_every_change(server),
         watches::has_no_gap_across_a_reconnect(server),
@@ -21,8 +25,14 @@ pub(crate) async fn contract(server: &mut dyn Server) {
         leases::a_lease_is_kept_alive_and_revoked(server),
         leases::a_partition_ends_a_lease_and_its_holder_is_told(server),
         outages::another_endpoint_answers(server),
+        nodes::register_and_announce(server),
+        nodes::claim_blocks(server),
     );
+    stage("watches and leases");
     outages::a_frozen_server_is_noticed(server, std::time::Duration::from_secs(4)).await;
+    stage("freeze");
     outages::a_restart_loses_nothing(server).await;
+    stage("restart");
     outages::a_store_that_lost_its_data_is_told(server).await;
+    stage("loss of data");
 }

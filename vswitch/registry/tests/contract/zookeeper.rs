@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -37,6 +38,7 @@ impl ZooKeeper {
 
     fn serves(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(self.address()) else { return false };
+        stream.set_read_timeout(Some(Duration::from_secs(1))).expect("time-out");
         let mut text = String::new();
         stream.write_all(b"srvr").is_ok()
             && stream.read_to_string(&mut text).is_ok()
