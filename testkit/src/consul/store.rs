@@ -24,7 +24,7 @@ struct Session {
     renewed: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Store {
     index: u64,
     pairs: BTreeMap<String, Pair>,
@@ -32,6 +32,19 @@ pub(crate) struct Store {
     tombstones: BTreeMap<String, u64>,
     sessions: HashMap<String, Session>,
     session_count: u64,
+}
+
+impl Default for Store {
+    /// A new cluster has made some changes of its own.
+    fn default() -> Self {
+        Self {
+            index: 10,
+            pairs: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            sessions: HashMap::new(),
+            session_count: 0,
+        }
+    }
 }
 
 impl Store {

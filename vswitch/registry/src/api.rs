@@ -72,7 +72,7 @@ pub trait Registry: Send + Sync + fmt::Debug {
     fn status(&self) -> Reply<'_, Status>;
 }
 
-impl dyn Registry {
+impl dyn Registry + '_ {
     /// Creates an entry whose key is absent.
     ///
     /// # Errors

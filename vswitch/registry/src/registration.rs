@@ -141,7 +141,7 @@ impl Registration {
         for keys in keys.chunks(self.registry.operations_max()) {
             repeat(&*self.registry, async || {
                 let entries = try_join_all(keys.iter().map(|key| self.registry.get(key))).await?;
-                let ours = entries.into_iter().flatten().filter(is_ours);
+                let ours = entries.into_iter().flatten().filter(|entry| is_ours(entry));
                 let delete = |Entry { key, revision, .. }| Operation::Delete { key, revision };
                 Ok(ours.map(delete).collect())
             })

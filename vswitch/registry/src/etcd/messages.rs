@@ -133,3 +133,29 @@ pub(crate) struct Failure {
     #[serde(default)]
     pub(crate) code: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EventType, Failure, Line, WatchResponse};
+
+    /// As etcd 3.4.23 sent them.
+    #[test]
+    fn answers_of_a_server() {
+        let text = r#"{"error":"etcdserver: requested lease not found","message":"etcdserver: requested lease not found","code":5}"#;
+        let Failure { message, code } = serde_json::from_str(text).expect("a failure");
+        assert_eq!((message.as_str(), code), ("etcdserver: requested lease not found", 5));
+        let text = r#"{"result":{"header":{"cluster_id":"1","member_id":"2","revision":"7","raft_term":"2"},"events":[{"kv":{"key":"YQ==","create_revision":"7","mod_revision":"7","version":"1","value":"Yg=="}},{"type":"DELETE","kv":{"key":"Yw==","mod_revision":"7"}}]}}"#;
+        let line: Line<WatchResponse> = serde_json::from_str(text).expect("a line");
+        let response = line.result.expect("a result");
+        assert_eq!(response.header.revision, 7);
+        let [put, delete] = &response.events[..] else { panic!("{response:?}") };
+        assert_eq!(
+            (&put.r#type, &put.kv.key[..], &put.kv.value[..]),
+            (&EventType::Put, &b"a"[..], &b"b"[..])
+        );
+        assert_eq!((&delete.r#type, &delete.kv.key[..]), (&EventType::Delete, &b"c"[..]));
+        let text = r#"{"result":{"header":{},"canceled":true,"compact_revision":"9"}}"#;
+        let line: Line<WatchResponse> = serde_json::from_str(text).expect("a line");
+        assert!(line.result.is_some_and(|r| r.canceled && r.compact_revision == 9));
+    }
+}

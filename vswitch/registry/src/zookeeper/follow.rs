@@ -21,7 +21,7 @@ pub(crate) async fn follow(tree: Arc<Tree>, mut follower: Follower) {
     let mut backoff = Backoff::new();
     let mut is_first = true;
     loop {
-        let Err(error) = follow_connection(&tree, &mut follower, &mut is_first).await;
+        let Err(error) = follow_connection(&tree, &mut follower, &mut is_first, &mut backoff).await;
         follower.interrupted(error).await;
         backoff.pause().await;
     }
@@ -32,6 +32,7 @@ async fn follow_connection(
     tree: &Tree,
     follower: &mut Follower,
     is_first: &mut bool,
+    backoff: &mut Backoff,
 ) -> Result<Infallible, RegistryError> {
     let session = tree.reader();
     let mut link = session.link();
@@ -48,8 +49,10 @@ async fn follow_connection(
         return Err(tree.error(answer.error));
     }
     let listing = list(tree, follower.prefix()).await?;
+    backoff.reset();
+    let is_first = std::mem::take(is_first) && !follower.is_interrupted();
     follower.restored().await;
-    if std::mem::take(is_first) {
+    if is_first {
         follower.compare(listing).await;
     } else {
         follower.resync(listing).await;

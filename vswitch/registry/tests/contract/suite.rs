@@ -1,6 +1,7 @@
 //! The contract, in the order of its cases.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::server::Server;
 use crate::{leases, nodes, operations, outages, watches};
@@ -8,6 +9,12 @@ use crate::{leases, nodes, operations, outages, watches};
 pub(crate) fn run<F: Future<Output = ()>>(test: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("runtime").block_on(test);
+}
+
+/// How long a server hangs; `make soak` asks for a minute.
+fn frozen() -> Duration {
+    let seconds = std::env::var("SOAK_FREEZE_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(4, |text| text.parse().expect("seconds")))
 }
 
 /// Runs every case against a server. Cases that need the server for themselves come last.
@@ -29,7 +36,7 @@ pub(crate) async fn contract(server: &mut dyn Server) {
         nodes::claim_blocks(server),
     );
     stage("watches and leases");
-    outages::a_frozen_server_is_noticed(server, std::time::Duration::from_secs(4)).await;
+    outages::a_frozen_server_is_noticed(server, frozen()).await;
     stage("freeze");
     outages::a_restart_loses_nothing(server).await;
     stage("restart");
