@@ -13,6 +13,7 @@ pub(crate) async fn all(server: &dyn Server) {
     one_of_many_creates(server).await;
     changes_compare(&registry("operations")).await;
     an_entry_in_its_place_is_another(&registry("again")).await;
+    a_delete_never_hits_the_next_entry(server).await;
     transactions_are_all_or_nothing(&registry("transactions")).await;
     listings_keep_to_their_prefix(&registry("listings")).await;
     values_may_be_anything_but_empty(&registry("values")).await;
@@ -83,6 +84,30 @@ async fn an_entry_in_its_place_is_another(registry: &Arc<dyn Registry>) {
     assert_conflict(registry.delete("e/x", old).await, "e/x");
     assert_conflict(registry.swap("e/x", "2", old, None).await, "e/x");
     registry.delete("e/x", new).await.expect("delete");
+}
+
+/// Two clients delete the same entry while a third creates the next one in its place.
+async fn a_delete_never_hits_the_next_entry(server: &dyn Server) {
+    let client = || connect(server, server.address(), "next");
+    let (one, two, three) = (client(), client(), client());
+    for round in 0..100 {
+        let old = one.create("e/x", "1", None).await.expect("create");
+        let create = async {
+            loop {
+                match three.create("e/x", "1", None).await {
+                    Err(RegistryError::Conflict { .. }) => {}
+                    result => break result.expect("create"),
+                }
+            }
+        };
+        let deletes = join_all([&one, &two].map(|client| client.delete("e/x", old)));
+        let (deletes, new) = tokio::join!(deletes, create);
+        let done = deletes.iter().filter(|result| result.is_ok()).count();
+        assert_eq!(done, 1, "round {round}: {deletes:?}");
+        let entry = one.get("e/x").await.expect("get").expect("the next one is there");
+        assert_eq!(entry.revision, new);
+        one.delete("e/x", new).await.expect("delete");
+    }
 }
 
 async fn transactions_are_all_or_nothing(registry: &Arc<dyn Registry>) {
