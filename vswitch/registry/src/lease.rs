@@ -1,6 +1,6 @@
 //! A lease: entries that end with their node.
 //!
-//! States: held (the server confirmed it within its time to live), unconfirmed (it did not; the entries may be there or
+//! States: active (the server confirmed it within its time to live), unconfirmed (it did not; the entries may be there or
 //! not), ended (the server said so). Ended is final: a new lease is granted and all entries are written again.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::types::LeaseId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseState {
     /// Confirmed within its time to live.
-    Held,
+    Active,
     /// Not confirmed within its time to live: its entries may be gone.
     Unconfirmed,
     /// Ended, with all of its entries.
@@ -93,7 +93,7 @@ pub(crate) async fn keep_alive<F: Future<Output = Renewal>>(
         match tokio::time::timeout(ttl / 2, renew()).await.unwrap_or(Renewal::Failed) {
             Renewal::Confirmed => {
                 confirmed = asked;
-                set(&state, LeaseState::Held);
+                set(&state, LeaseState::Active);
             }
             Renewal::Failed if confirmed.elapsed() >= ttl => set(&state, LeaseState::Unconfirmed),
             Renewal::Failed => {}

@@ -135,19 +135,34 @@ impl Registration {
     /// # Errors
     /// [`RegistrationError::Registry`]
     pub async fn withdraw(&self, endpoints: &[Endpoint]) -> Result<(), RegistrationError> {
-        let is_ours = |entry: &Entry| matches!(Record::decode(entry), Ok(Record::Endpoint(e)) if e.node == self.node.name);
+        let is_ours = |entry: &Entry| match Record::decode(entry) {
+            Ok(Record::Endpoint(endpoint)) => endpoint.node == self.node.name,
+            _ => false,
+        };
         let keys: Vec<_> =
             endpoints.iter().map(|endpoint| Record::Endpoint(endpoint.clone()).key()).collect();
         for keys in keys.chunks(self.registry.operations_max()) {
-            repeat(&*self.registry, async || {
-                let entries = try_join_all(keys.iter().map(|key| self.registry.get(key))).await?;
-                let ours = entries.into_iter().flatten().filter(|entry| is_ours(entry));
-                let delete = |Entry { key, revision, .. }| Operation::Delete { key, revision };
-                Ok(ours.map(delete).collect())
-            })
-            .await?;
+            self.delete(keys, &is_ours).await?;
         }
         Ok(())
+    }
+
+    async fn delete(
+        &self,
+        keys: &[String],
+        is_ours: &(impl Fn(&Entry) -> bool + Sync),
+    ) -> Result<(), RegistrationError> {
+        let mut tries = 0;
+        loop {
+            let entries = try_join_all(keys.iter().map(|key| self.registry.get(key))).await?;
+            let ours = entries.into_iter().flatten().filter(|entry| is_ours(entry));
+            let delete = |Entry { key, revision, .. }| Operation::Delete { key, revision };
+            let operations: Vec<_> = ours.map(delete).collect();
+            tries += 1;
+            if operations.is_empty() || commit(&*self.registry, &operations, tries).await? {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -156,10 +171,11 @@ async fn write(
     registry: &dyn Registry,
     records: &[Record],
     lease: &LeaseId,
-    refuse: &impl Fn(Record) -> Option<RegistrationError>,
+    refuse: &(impl Fn(Record) -> Option<RegistrationError> + Sync),
 ) -> Result<(), RegistrationError> {
     let keys: Vec<_> = records.iter().map(Record::key).collect();
-    repeat(registry, async || {
+    let mut tries = 0;
+    loop {
         let entries = try_join_all(keys.iter().map(|key| registry.get(key))).await?;
         let mut operations = Vec::new();
         for (record, entry) in records.iter().zip(entries) {
@@ -172,28 +188,27 @@ async fn write(
                 },
             });
         }
-        Ok(operations)
-    })
-    .await
-}
-
-/// Reads, plans and writes, again as long as others change the same keys, or an answer was lost.
-async fn repeat(
-    registry: &dyn Registry,
-    plan: impl AsyncFn() -> Result<Vec<Operation>, RegistrationError>,
-) -> Result<(), RegistrationError> {
-    let mut tries = 0;
-    loop {
-        let operations = plan().await?;
-        if operations.is_empty() {
+        tries += 1;
+        if operations.is_empty() || commit(registry, &operations, tries).await? {
             return Ok(());
         }
-        tries += 1;
-        match registry.transact(&operations).await {
-            Ok(_) => return Ok(()),
-            Err(RegistryError::Conflict { .. } | RegistryError::Unanswered { .. })
-                if tries < RACE_TRIES => {}
-            Err(error) => return Err(error.into()),
+    }
+}
+
+/// Carries out operations; whether they were. Not where others changed the same keys meanwhile, or an answer was lost:
+/// then the caller reads again.
+async fn commit(
+    registry: &dyn Registry,
+    operations: &[Operation],
+    tries: usize,
+) -> Result<bool, RegistryError> {
+    match registry.transact(operations).await {
+        Ok(_) => Ok(true),
+        Err(RegistryError::Conflict { .. } | RegistryError::Unanswered { .. })
+            if tries < RACE_TRIES =>
+        {
+            Ok(false)
         }
+        Err(error) => Err(error),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn grant(client: Arc<Client>, ttl: Duration) -> Result<Lease, R
     let answer = client.put(path, body.to_string().into(), REQUEST_TIMEOUT).await?;
     let session: Session =
         serde_json::from_slice(&answer.body).map_err(|error| client.http.protocol(error))?;
-    let (sender, state) = watch::channel(LeaseState::Held);
+    let (sender, state) = watch::channel(LeaseState::Active);
     let id = LeaseId(session.id);
     let renewed = id.clone();
     let task = keep_alive(ttl, sender, move || renew(Arc::clone(&client), renewed.clone()));

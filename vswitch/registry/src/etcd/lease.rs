@@ -17,7 +17,7 @@ pub(crate) async fn grant(client: Arc<Client>, ttl: Duration) -> Result<Lease, R
     let body = json!({ "TTL": ttl.as_secs().max(1).to_string() });
     let answer = client.call(Kind::Change, "/v3/lease/grant", &body, REQUEST_TIMEOUT).await;
     let GrantResponse { id, ttl } = answer?;
-    let (sender, state) = watch::channel(LeaseState::Held);
+    let (sender, state) = watch::channel(LeaseState::Active);
     let (id, ttl) = (LeaseId(id), Duration::from_secs(ttl));
     let renewed = id.clone();
     let task = keep_alive(ttl, sender, move || renew(Arc::clone(&client), renewed.clone()));

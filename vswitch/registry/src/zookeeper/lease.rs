@@ -36,7 +36,7 @@ pub(crate) async fn grant(tree: &Tree, ttl: Duration) -> Result<Lease, RegistryE
     let (id, ttl) = session.identity();
     let id = LeaseId(format!("{id:x}"));
     tree.add_lease(id.clone(), &session);
-    let (sender, state) = watch::channel(LeaseState::Held);
+    let (sender, state) = watch::channel(LeaseState::Active);
     Ok(Lease::new(id, ttl, follow(session, ttl, sender), state))
 }
 
@@ -47,7 +47,7 @@ async fn follow(session: Arc<Session>, ttl: Duration, state: watch::Sender<Lease
         let now = link.borrow_and_update().clone();
         match now {
             Link::Up { .. } => {
-                set(&state, LeaseState::Held);
+                set(&state, LeaseState::Active);
                 if link.changed().await.is_err() {
                     return;
                 }

@@ -46,7 +46,7 @@ pub(crate) async fn entries_end_with_their_lease(server: &dyn Server) {
     timeout(server.lease_end_max(), ends).await.expect("within the lease's time");
     let left: Vec<_> = mirror.entries.keys().cloned().collect();
     assert_eq!(left, ["n/c", "n/none", "n/other"]);
-    assert_eq!(other.state(), LeaseState::Held);
+    assert_eq!(other.state(), LeaseState::Active);
     let listing = registry.list("").await.expect("list");
     assert_eq!(listing.entries.len(), 3);
     // An entry keeps its revision when another's lease ends.
@@ -61,13 +61,13 @@ pub(crate) async fn a_lease_is_kept_alive_and_revoked(server: &dyn Server) {
     registry.create("n/1", "1", Some(lease.id())).await.expect("create");
     let until = Instant::now() + lease.ttl().min(Duration::from_secs(3)) * 2;
     while Instant::now() < until {
-        assert_eq!(lease.state(), LeaseState::Held);
+        assert_eq!(lease.state(), LeaseState::Active);
         sleep(Duration::from_millis(200)).await;
     }
     assert!(registry.get("n/1").await.expect("get").is_some());
     registry.revoke(lease.id()).await.expect("revoke");
     assert_eq!(registry.get("n/1").await.expect("get"), None);
-    let ended = timeout(PATIENCE, lease.changed_from(LeaseState::Held)).await;
+    let ended = timeout(PATIENCE, lease.changed_from(LeaseState::Active)).await;
     assert_eq!(ended.expect("it is told"), LeaseState::Ended);
     let result = registry.create("n/2", "1", Some(lease.id())).await;
     assert!(matches!(result, Err(RegistryError::LeaseEnded { .. })), "{result:?}");

@@ -33,6 +33,10 @@ fn endpoint(node: &str, last: u8) -> Endpoint {
     }
 }
 
+fn is_send<T: Send>(value: T) -> T {
+    value
+}
+
 async fn endpoints(registry: &Arc<dyn Registry>) -> BTreeMap<IpAddr, String> {
     let listing = registry.list(prefix::ENDPOINTS).await.expect("list");
     let records = listing.entries.iter().map(|entry| Record::decode(entry).expect("a record"));
@@ -45,7 +49,8 @@ async fn endpoints(registry: &Arc<dyn Registry>) -> BTreeMap<IpAddr, String> {
 
 pub(crate) async fn register_and_announce(server: &dyn Server) {
     let registry = connect(server, server.address(), "nodes");
-    let register = |node| Registration::register(Arc::clone(&registry), node, TTL);
+    // A daemon may spawn it.
+    let register = |node| is_send(Registration::register(Arc::clone(&registry), node, TTL));
     let first = register(node("n1", 1)).await.expect("register");
     let error = register(node("n1", 2)).await.expect_err("the name is taken");
     assert!(matches!(error, RegistrationError::NameTaken { .. }), "{error}");

@@ -63,7 +63,7 @@ pub(crate) async fn a_frozen_server_is_noticed(server: &mut dyn Server, frozen: 
         loop {
             let entry = registry.get("n/leased").await.expect("get");
             match (lease.state(), entry) {
-                (LeaseState::Held, Some(_)) | (LeaseState::Ended, None) => break,
+                (LeaseState::Active, Some(_)) | (LeaseState::Ended, None) => break,
                 _ => sleep(Duration::from_millis(200)).await,
             }
         }
