@@ -48,7 +48,7 @@ e2e-deb: deb ## install the package in a system with systemd, run it, purge it
 soak: ## what takes minutes: a hundred containers of Compose, registries that hang for a minute; needs root (or sudo)
 	@scripts/deps.sh build test
 	SOAK_CONTAINERS=100 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e docker::compose
-	SOAK_FREEZE_SECONDS=60 scripts/test.sh $(LOCKED) -p vswitch-registry --test contract
+	SOAK_FREEZE_SECONDS=60 SOAK_ENTRIES=100000 scripts/test.sh $(LOCKED) -p vswitch-registry --test contract
 
 lint: ## format, clippy, documentation, shell scripts, house rules, licences and sources of crates
 	@scripts/deps.sh build lint

@@ -21,8 +21,7 @@ use crate::limits::{IDLE_CONNECTIONS_MAX, RESPONSE_BYTES_MAX};
 use crate::tls::Connector;
 use crate::url::{Endpoint, RegistryUrl};
 
-/// A request, before the endpoint is known.
-#[derive(Debug, Clone)]
+/// A request, before the endpoint is known. It has no `Debug`, since credentials are in it.
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,

@@ -289,20 +289,15 @@ impl Driver {
                 }
                 pending = self.queue.recv() => {
                     let Some(pending) = pending else { return Ok(()) };
-                    pending.is_sent.store(true, Ordering::SeqCst);
-                    if !pending.reply.is_closed() {
-                        let request = pending.request;
-                        let frame = Encoder::default().int(next_xid).int(request.opcode);
-                        sent.push_back((next_xid, pending.reply));
-                        next_xid = next_xid.checked_add(1).unwrap_or(1);
-                        spoke = Instant::now();
-                        wire.send_within(&frame.bytes(&request.body).finish(), timeout).await?;
-                    }
+                    spoke = Instant::now();
+                    let frames = self.frames(pending, &mut next_xid, sent);
+                    wire.write_within(&frames, timeout).await?;
                 }
                 () = sleep_until(ping_at) => {
                     spoke = Instant::now();
                     let ping = Encoder::default().int(XID_PING).int(opcode::PING).finish();
-                    wire.send_within(&ping, timeout).await?;
+                    let ping = Encoder::default().buffer(&ping).finish();
+                    wire.write_within(&ping, timeout).await?;
                 }
                 () = sleep_until(dead_at) => {
                     let ms = (timeout * 2 / 3).as_millis();
@@ -310,6 +305,27 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Frames of a request and of those that wait behind it, to be sent by one system call.
+    fn frames(
+        &mut self,
+        first: Pending,
+        next_xid: &mut i32,
+        sent: &mut VecDeque<(i32, oneshot::Sender<Result<Response, Failure>>)>,
+    ) -> Vec<u8> {
+        let mut frames = Encoder::default();
+        let waiting = std::iter::from_fn(|| self.queue.try_recv().ok()).take(READS_IN_FLIGHT);
+        for Pending { request, is_sent, reply } in std::iter::once(first).chain(waiting) {
+            is_sent.store(true, Ordering::SeqCst);
+            if !reply.is_closed() {
+                let frame = Encoder::default().int(*next_xid).int(request.opcode);
+                frames = frames.buffer(&frame.bytes(&request.body).finish());
+                sent.push_back((*next_xid, reply));
+                *next_xid = next_xid.checked_add(1).unwrap_or(1);
+            }
+        }
+        frames.finish()
     }
 
     fn handle(
@@ -365,9 +381,14 @@ impl Wire {
         self.stream.flush().await
     }
 
-    async fn send_within(&mut self, frame: &[u8], limit: Duration) -> std::io::Result<()> {
+    /// Sends frames that have their lengths.
+    async fn write_within(&mut self, frames: &[u8], limit: Duration) -> std::io::Result<()> {
         let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-        timeout(limit, self.send(frame)).await.map_err(late)?
+        let write = async {
+            self.stream.write_all(frames).await?;
+            self.stream.flush().await
+        };
+        timeout(limit, write).await.map_err(late)?
     }
 
     /// The next frame. Nothing is lost when the caller gives up waiting.

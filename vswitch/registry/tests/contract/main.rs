@@ -12,6 +12,7 @@ mod nodes;
 mod operations;
 mod outages;
 mod proxy;
+mod scale;
 mod server;
 mod suite;
 mod watches;

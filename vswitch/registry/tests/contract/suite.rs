@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::server::Server;
-use crate::{leases, nodes, operations, outages, watches};
+use crate::{leases, nodes, operations, outages, scale, watches};
 
 pub(crate) fn run<F: Future<Output = ()>>(test: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -24,6 +24,8 @@ pub(crate) async fn contract(server: &mut dyn Server) {
     let stage = |name: &str| eprintln!("{scheme}: {name} after {} ms", began.elapsed().as_millis());
     operations::all(server).await;
     stage("operations");
+    scale::many_entries(server).await;
+    stage("many entries");
     tokio::join!(
         watches::tells_every_change(server),
         watches::has_no_gap_across_a_reconnect(server),
