@@ -1,5 +1,5 @@
 //! etcd by its JSON gateway (`/v3/...`, etcd 3.4 and later): gRPC's messages as JSON, bytes in base64 and 64-bit numbers
-//! as strings. Why not gRPC: `docs/adr/0008-registries-by-http.md`.
+//! as strings. Why not gRPC: `docs/adr/0011-registries-by-http.md`.
 
 mod client;
 mod follow;
