@@ -90,7 +90,7 @@ pub(crate) fn router(published: Vec<Published>) -> RouterConf {
         external_v6: None,
         sources: Vec::new(),
         host_addrs: vec![OUTSIDE.into()],
-        ports: 20_000..=32_767,
+        ports: 20_000..=29_999,
         published,
         quota: u32::MAX,
     };
@@ -104,6 +104,7 @@ pub(crate) fn router(published: Vec<Published>) -> RouterConf {
             up: true,
             neighbours: UplinkNeighbours::new([(HOP_ADDRESS, HOP)]),
         }]),
+        by_container: Vec::new(),
         by_source: Vec::new(),
         routes: Routes::new([(default, RouteAction::via(Some(HOP_ADDRESS)))]),
         policy: CompiledPolicy::compile(policy, None),

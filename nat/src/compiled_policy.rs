@@ -6,7 +6,8 @@
 //! policy with the same content keeps its compiled form and its epoch, so a worker compares one number.
 //!
 //! A published range is one entry of two lists, sorted by transport, address and first port. An entry
-//! for all addresses has no address in the list of external ports. Control refuses ranges that overlap
+//! for all addresses has no address in the list of external ports, one for all of a family the unspecified
+//! address. Control refuses ranges that overlap
 //! at one address; should they overlap, the range with the last start before the port wins. The other
 //! list finds an entry by the container's address and port: what a published endpoint sends leaves by
 //! its published port, so that both directions are one connection.
@@ -14,8 +15,11 @@
 //! Each entry has a *generation*: the epoch since which its first port leads to its target. An entry that
 //! is removed and published again gets a new one, and has no connection of the former. One that only gets
 //! longer, or other senders, keeps its generation.
+//!
+//! The lists are shared with the policy before if it publishes the same: then a change of routes costs no more with
+//! many publications.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -39,15 +43,21 @@ pub struct CompiledPolicy {
     /// The last epoch that removed or changed an entry.
     revoked_epoch: u64,
     source: Policy,
-    /// The generation of each published entry.
+    lists: Arc<Lists>,
+    externals: Vec<Address>,
+    /// The SNAT addresses: IPv4, IPv6.
+    snat_addrs: [Option<Address>; 2],
+}
+
+/// The published entries in the order of searches.
+#[derive(Debug, Default)]
+struct Lists {
+    /// The generation of each entry.
     generations: Vec<u64>,
     /// Entries by the host's address and port.
     by_external: Vec<(ExternalStart, u32)>,
     /// Entries by the container's zone, address and port.
     by_internal: Vec<(InternalStart, u32)>,
-    externals: Vec<Address>,
-    /// The SNAT addresses: IPv4, IPv6.
-    snat_addrs: [Option<Address>; 2],
 }
 
 /// Where a published port leads.
@@ -80,9 +90,7 @@ impl CompiledPolicy {
             epoch: 0,
             revoked_epoch: 0,
             source: Policy { quota, ..Policy::default() },
-            generations: Vec::new(),
-            by_external: Vec::new(),
-            by_internal: Vec::new(),
+            lists: Arc::default(),
             externals: Vec::new(),
             snat_addrs: [None; 2],
         }
@@ -90,21 +98,11 @@ impl CompiledPolicy {
 
     fn follow(source: Policy, previous: &Self) -> Self {
         let epoch = previous.epoch + 1;
-        let entries = &source.published;
-        let generation = |entry| previous.generation_of(entry).unwrap_or(epoch);
-        let generations = entries.iter().map(generation).collect();
-        let (mut by_external, mut by_internal) = (Vec::new(), Vec::new());
-        for (number, entry) in (0..).zip(entries) {
-            let (transport, first) = (entry.transport, *entry.ports.start());
-            by_external.push(((transport, entry.address.map(Address::from), first), number));
-            let internal = [entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6)];
-            for address in internal.into_iter().flatten() {
-                let (zone, address, port) = (entry.zone, address.into(), entry.to_port);
-                by_internal.push(((transport, InternalEndpoint { zone, address, port }), number));
-            }
-        }
-        by_external.sort_unstable();
-        by_internal.sort_unstable();
+        let is_published_same = source.published == previous.source.published;
+        let lists = match is_published_same {
+            true => Arc::clone(&previous.lists),
+            false => Arc::new(previous.lists_of(&source.published, epoch)),
+        };
         let snat_addrs = [source.external_v4.map(IpAddr::V4), source.external_v6.map(IpAddr::V6)];
         let snat_addrs = snat_addrs.map(|address| address.map(Address::from));
         let sets = source.sources.iter().flat_map(|(_, sources)| sources.sets());
@@ -118,16 +116,44 @@ impl CompiledPolicy {
             epoch,
             revoked_epoch: previous.revoked_epoch,
             source,
-            generations,
-            by_external,
-            by_internal,
+            lists,
             externals,
             snat_addrs,
         };
-        if previous.not_in(&compiled).next().is_some() {
+        if !is_published_same && previous.not_in(&compiled).next().is_some() {
             compiled.revoked_epoch = epoch;
         }
         compiled
+    }
+
+    /// The lists of entries that follow the own ones.
+    fn lists_of(&self, entries: &[Published], epoch: u64) -> Lists {
+        // Most entries are where they were, or a few places further.
+        let mut at = 0;
+        let generation = |entry| {
+            let number = self.number_of(entry, at)?;
+            at = number + 1;
+            self.generation_of(entry, number)
+        };
+        let generations = entries.iter().map(generation).map(|it| it.unwrap_or(epoch)).collect();
+        let external = |(number, entry): (u32, &Published)| {
+            ((entry.transport, entry.address.map(Address::from), *entry.ports.start()), number)
+        };
+        let mut by_external: Vec<_> = (0..).zip(entries).map(external).collect();
+        let internal = |v6: bool| {
+            (0..).zip(entries).filter_map(move |(number, entry)| {
+                let (v4_address, v6_address) =
+                    (entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6));
+                let address = if v6 { v6_address? } else { v4_address? };
+                let (zone, address, port) = (entry.zone, address.into(), entry.to_port);
+                Some(((entry.transport, InternalEndpoint { zone, address, port }), number))
+            })
+        };
+        let mut by_internal: Vec<_> = internal(false).chain(internal(true)).collect();
+        // Stable: it merges what is sorted already.
+        by_external.sort();
+        by_internal.sort();
+        Lists { generations, by_external, by_internal }
     }
 
     /// The number of this policy: greater than those of its predecessors.
@@ -154,24 +180,36 @@ impl CompiledPolicy {
         self.snat_addrs[usize::from(!like.is_v4())]
     }
 
-    /// The SNAT addresses of the route to a destination, from containers of a zone.
-    pub(crate) fn sources_for(&self, zone: Zone, destination: Address) -> Option<&SourceSet> {
+    /// The SNAT addresses of the route to a destination, from a container of a zone.
+    pub(crate) fn sources_for(
+        &self,
+        (zone, container): (Zone, Address),
+        destination: Address,
+    ) -> Option<&SourceSet> {
         let (_, sources) = self.source.sources.iter().find(|(known, _)| *known == zone)?;
-        sources.find(destination.ip())
+        sources.find(container.ip(), destination.ip())
     }
 
     /// The SNAT address for a destination outside.
-    pub(crate) fn source_for(&self, zone: Zone, destination: Address) -> Option<Address> {
-        match self.sources_for(zone, destination) {
+    pub(crate) fn source_for(
+        &self,
+        from: (Zone, Address),
+        destination: Address,
+    ) -> Option<Address> {
+        match self.sources_for(from, destination) {
             Some(set) => set.choose(destination.ip()).map(Address::from),
             None => self.external_for(destination),
         }
     }
 
-    /// The address that a packet from containers of a zone gets by the route to a destination outside.
+    /// The address that a packet from a container of a zone gets by the route to a destination outside.
     #[must_use]
-    pub fn source_to(&self, zone: Zone, destination: IpAddr) -> Option<IpAddr> {
-        self.source_for(zone, destination.into()).map(Address::ip)
+    pub fn source_to(
+        &self,
+        (zone, container): (Zone, IpAddr),
+        destination: IpAddr,
+    ) -> Option<IpAddr> {
+        self.source_for((zone, container.into()), destination.into()).map(Address::ip)
     }
 
     /// Containers of a zone that both know have the same SNAT addresses by destination.
@@ -216,7 +254,7 @@ impl CompiledPolicy {
             },
             owner: entry.owner,
             is_allowed: entry.allow_from.is_empty() || is_within(sender, &entry.allow_from),
-            generation: self.generations[number],
+            generation: self.lists.generations[number],
         })
     }
 
@@ -237,8 +275,12 @@ impl CompiledPolicy {
             let entry = &self.source.published[number];
             let offset = internal.port.checked_sub(entry.to_port)?;
             let port = entry.ports.start().checked_add(offset)?;
-            let is_here = entry.address.is_none_or(|address| Address::from(address) == external);
-            (is_here && entry.ports.contains(&port)).then_some((port, self.generations[number]))
+            let is_here = entry.address.is_none_or(|address| {
+                let address = Address::from(address);
+                address == external || address == any_like(external)
+            });
+            (is_here && entry.ports.contains(&port))
+                .then_some((port, self.lists.generations[number]))
         })
     }
 
@@ -258,8 +300,8 @@ impl CompiledPolicy {
         internal: InternalEndpoint,
     ) -> impl Iterator<Item = &(InternalStart, u32)> + Clone {
         let wanted = (transport, internal);
-        let end = self.by_internal.partition_point(|(start, _)| *start <= wanted);
-        self.by_internal[..end].iter().rev().take_while(move |((known, start), _)| {
+        let end = self.lists.by_internal.partition_point(|(start, _)| *start <= wanted);
+        self.lists.by_internal[..end].iter().rev().take_while(move |((known, start), _)| {
             *known == transport && (start.zone, start.address) == (internal.zone, internal.address)
         })
     }
@@ -271,40 +313,53 @@ impl CompiledPolicy {
     }
 
     fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Published> {
-        let is_in = |number: usize, entry: &Published| {
-            other.starting_as(entry).is_some_and(|found| {
+        let mut at = 0;
+        let mut is_in = move |number: usize, entry: &Published| {
+            let found = other.number_of(entry, at);
+            at = found.map_or(at, |found| found + 1);
+            found.is_some_and(|found| {
                 other.source.published[found] == *entry
-                    && other.generations[found] == self.generations[number]
+                    && other.lists.generations[found] == self.lists.generations[number]
             })
         };
         let entries = self.source.published.iter().enumerate();
         entries.filter(move |(number, entry)| !is_in(*number, entry)).map(|(_, entry)| entry)
     }
 
-    /// The generation of the entry that starts at the same port and leads to the same target.
-    fn generation_of(&self, entry: &Published) -> Option<u64> {
-        let number = self.starting_as(entry)?;
+    /// The number of the entry with the same transport, address and first port, which may be `at`.
+    fn number_of(&self, entry: &Published, at: usize) -> Option<usize> {
+        let is_same = |other: &&Published| {
+            (other.transport, other.address, other.ports.start())
+                == (entry.transport, entry.address, entry.ports.start())
+        };
+        let here = self.source.published.get(at).filter(is_same);
+        here.map(|_| at).or_else(|| self.starting_as(entry))
+    }
+
+    /// The generation of an entry that starts at the same port, if it leads to the same target.
+    fn generation_of(&self, entry: &Published, number: usize) -> Option<u64> {
         let known = &self.source.published[number];
         let is_alike = (known.owner, known.zone, known.to_port)
             == (entry.owner, entry.zone, entry.to_port)
             && is_same_or_new(known.to_v4, entry.to_v4)
             && is_same_or_new(known.to_v6, entry.to_v6);
-        is_alike.then_some(self.generations[number])
+        is_alike.then_some(self.lists.generations[number])
     }
 
     /// The entry with the same transport, address and first port.
     fn starting_as(&self, entry: &Published) -> Option<usize> {
         let start = (entry.transport, entry.address.map(Address::from), *entry.ports.start());
-        let idx = self.by_external.partition_point(|(other, _)| *other < start);
-        let (found, number) = self.by_external.get(idx)?;
+        let idx = self.lists.by_external.partition_point(|(other, _)| *other < start);
+        let (found, number) = self.lists.by_external.get(idx)?;
         (*found == start).then_some(*number as usize)
     }
 
     fn published(&self, transport: Transport, external: Address, port: u16) -> Option<usize> {
         let within = |number: &usize| self.source.published[*number].ports.contains(&port);
-        let here = latest(&self.by_external, (transport, Some(external), port)).filter(within);
-        let anywhere = || latest(&self.by_external, (transport, None, port)).filter(within);
-        here.or_else(|| anywhere().filter(|_| self.is_external(external)))
+        let at =
+            |address| latest(&self.lists.by_external, (transport, address, port)).filter(within);
+        let anywhere = || at(Some(any_like(external))).or_else(|| at(None));
+        at(Some(external)).or_else(|| anywhere().filter(|_| self.is_external(external)))
     }
 }
 
@@ -316,6 +371,14 @@ impl PartialEq for CompiledPolicy {
 }
 
 impl Eq for CompiledPolicy {}
+
+/// The address that stands for all of the host's with the family of another one.
+fn any_like(address: Address) -> Address {
+    match address.is_v4() {
+        true => IpAddr::V4(Ipv4Addr::UNSPECIFIED).into(),
+        false => IpAddr::V6(Ipv6Addr::UNSPECIFIED).into(),
+    }
+}
 
 /// The last entry of a transport and address that starts at this port or before.
 fn latest(sorted: &[(ExternalStart, u32)], wanted: ExternalStart) -> Option<usize> {

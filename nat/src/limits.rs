@@ -76,6 +76,27 @@ pub const PORTS_FREE_GOAL: u32 = 1_024;
 /// Blocks beyond the goal before a worker returns any.
 pub const PORT_BLOCKS_SPARE: usize = 8;
 
+/// TCP connections share ports when less than this part of the claimed ones is free.
+pub const PORTS_SHARED_BELOW_PERCENT: u32 = 25;
+
+/// Ports that a connection tries to share before it takes a free one.
+pub const SHARED_TRIES_FIRST: usize = 8;
+
+/// Ports that it tries to share when none is free.
+pub const SHARED_TRIES_MAX: usize = 128;
+
+/// Ports that such a search looks at, those included that cannot be shared.
+pub const SHARED_STEPS_MAX: usize = 1_024;
+
+/// Ports by which an owner's share of a destination is estimated.
+pub const SHARED_SAMPLE_MAX: usize = 64;
+
+/// The first of them, which suffice where it has few of these.
+pub const SHARED_SAMPLE_MIN: usize = 16;
+
+/// Destinations without a port that an owner is not searched one for again in the same moment, in one table.
+pub const SHARED_REFUSALS_MAX: usize = 64;
+
 /// Bytes below the last acknowledgement within which a late segment is still accepted.
 pub const LATE_BYTES_MIN: u32 = 66_000;
 

@@ -18,6 +18,7 @@ mod error;
 mod expire;
 mod export;
 mod flush;
+mod port_request;
 mod prefault;
 mod prefetch;
 mod reopen;
@@ -27,6 +28,7 @@ mod revoke;
 mod route;
 mod rows;
 mod shard;
+mod share;
 
 pub use self::blocks::BlockRequest;
 pub use self::export::{ImportError, Imported};
@@ -60,6 +62,7 @@ use crate::table::other_syns::OtherSyns;
 use crate::table::owners::Owners;
 use crate::table::pages;
 use crate::table::pinholes::Pinholes;
+use crate::table::refusals::Refusals;
 use crate::table::slab::Slab;
 use crate::table::wheel::Wheel;
 use crate::tcp::{self, Effect};
@@ -84,6 +87,7 @@ pub struct Nat {
     filter: FilterTable,
     pinholes: Pinholes,
     other_syns: OtherSyns,
+    refusals: Refusals,
     wheel: Wheel,
     owners: Owners,
     mappings: Mappings,
@@ -101,6 +105,8 @@ pub struct Nat {
     shard_spec: ShardSpec,
     secrets: Secrets,
     random: u64,
+    /// Connections that share their port.
+    shared: usize,
     /// Prefaulted pages of the hash tables.
     prefaulted: usize,
     /// Pages of the hash tables.
@@ -130,6 +136,7 @@ impl Nat {
             filter: FilterTable::new(capacity),
             pinholes: Pinholes::new(),
             other_syns: OtherSyns::new(),
+            refusals: Refusals::new(),
             wheel: Wheel::new(),
             owners: Owners::new(),
             mappings: Mappings::new(capacity),
@@ -143,6 +150,7 @@ impl Nat {
             shard_spec: ShardSpec::SINGLE,
             secrets: Secrets::new(config.seed),
             random: !config.seed,
+            shared: 0,
             prefaulted: 0,
             pages: 0,
             now: CoarseTime(0),
@@ -187,6 +195,12 @@ impl Nat {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Connections whose SNAT port is for their destination only, since ports were short.
+    #[must_use]
+    pub const fn shared(&self) -> usize {
+        self.shared
     }
 
     /// SNAT mappings of internal endpoints.

@@ -14,7 +14,7 @@ use crate::zone::Zone;
 pub struct Published {
     /// The transport; not an echo.
     pub transport: Transport,
-    /// The host's address; none for all of them.
+    /// The address of the host; none for all of them, the unspecified address for all of its family.
     pub address: Option<IpAddr>,
     /// The host's ports.
     pub ports: RangeInclusive<u16>,

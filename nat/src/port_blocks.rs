@@ -19,6 +19,7 @@ use std::ops::RangeInclusive;
 
 use crate::limits::{
     PORT_BLOCK, PORT_BLOCKS_MIN, PORT_BLOCKS_SPARE, PORTS_FREE_GOAL, PORTS_FREE_MIN,
+    PORTS_SHARED_BELOW_PERCENT,
 };
 
 /// The claimed blocks of a transport.
@@ -114,6 +115,13 @@ impl PortBlocks {
         if self.active_ports < used + PORTS_FREE_MIN {
             self.run_low(used);
         }
+    }
+
+    /// Less than a quarter of the claimed ports is free, and no further block is to be had.
+    #[inline]
+    pub(crate) fn are_short(&self, used: u32) -> bool {
+        let free = self.active_ports.saturating_sub(used);
+        free * 100 < self.active_ports * PORTS_SHARED_BELOW_PERCENT && !self.may_grow()
     }
 
     #[cold]

@@ -8,7 +8,8 @@
 //! (RFC 4787, REQ-4). One mapping at a time has a port (no overloading, REQ-1). Ports at rest return in
 //! order; when no other port is free, the oldest returns early.
 //!
-//! Allocated ports hold the number of their mapping.
+//! Allocated ports hold the number of their mapping. When ports are short, connections *share* an allocated port
+//! ([`crate::nat`], `share`): it counts them, and stays allocated until the mapping and all of them have ended.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use crate::limits::{PORT_BLOCK, PORT_REUSE_DELAY};
+use crate::limits::{PORT_BLOCK, PORT_REUSE_DELAY, SHARED_STEPS_MAX};
 use crate::port_blocks::PortBlocks;
 use crate::state::{CoarseTime, units};
 use crate::table::hash::random;
@@ -30,7 +31,17 @@ pub(crate) struct PortPool {
     free_count: u32,
     /// The mapping of each port plus one; zero for none.
     mappings: Box<[u32]>,
+    /// Connections that share each port, made when the first one does.
+    sharers: Box<[Sharers]>,
     delayed: VecDeque<(u16, CoarseTime)>,
+}
+
+/// Connections that share a port.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sharers {
+    count: u32,
+    /// A peer may remember one that has ended.
+    is_remembered: bool,
 }
 
 /// Bits of every other port: even ones if the first port of a word is even.
@@ -49,6 +60,7 @@ impl PortPool {
             free,
             free_count: count as u32,
             mappings: vec![0; count].into_boxed_slice(),
+            sharers: Box::default(),
             delayed: VecDeque::with_capacity(count),
         }
     }
@@ -85,7 +97,7 @@ impl PortPool {
         state: &mut u64,
         mut may_be: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
-        self.release_due(now, RELEASE_MAX);
+        self.release_some_due(now);
         blocks.note_used(self.used());
         let is_other_first = (like ^ self.range.start()) & 1 != 0;
         let parity = if is_other_first { !EVERY_OTHER } else { EVERY_OTHER };
@@ -125,16 +137,73 @@ impl PortPool {
     pub(crate) fn release(&mut self, port: u16, is_delayed: bool, now: CoarseTime) {
         let idx = self.idx(port);
         self.mappings[idx] = 0;
-        if is_delayed {
+        if let Some(sharers) = self.sharers.get_mut(idx) {
+            sharers.is_remembered |= is_delayed;
+        }
+        self.release_unused(port, is_delayed, now);
+    }
+
+    /// One more connection shares an allocated port.
+    pub(crate) fn share(&mut self, port: u16) {
+        if self.sharers.is_empty() {
+            self.sharers = vec![Sharers::default(); self.mappings.len()].into_boxed_slice();
+        }
+        self.sharers[self.idx(port)].count += 1;
+    }
+
+    /// One less.
+    pub(crate) fn unshare(&mut self, port: u16, is_remembered: bool, now: CoarseTime) {
+        let sharers = &mut self.sharers[self.idx(port)];
+        sharers.count -= 1;
+        sharers.is_remembered |= is_remembered;
+        self.release_unused(port, false, now);
+    }
+
+    /// Connections share the port.
+    pub(crate) fn is_shared(&self, port: u16) -> bool {
+        self.sharers.get(self.idx(port)).is_some_and(|sharers| sharers.count > 0)
+    }
+
+    /// Frees an allocated port that has neither a mapping nor sharers.
+    pub(crate) fn release_unused(&mut self, port: u16, is_delayed: bool, now: CoarseTime) {
+        let idx = self.idx(port);
+        if self.mappings[idx] != 0 || self.is_shared(port) {
+            return;
+        }
+        let sharers = self.sharers.get_mut(idx).map(std::mem::take).unwrap_or_default();
+        if is_delayed || sharers.is_remembered {
             self.delayed.push_back((port, now));
         } else {
             self.set_free(port, true);
         }
     }
 
+    /// Ports of these blocks that a further connection may share, once each and in a random order: those with a mapping
+    /// or sharers.
+    pub(crate) fn shareable(&self, blocks: &[u16], random: u64) -> impl Iterator<Item = u16> {
+        let count = blocks.len() * PORT_BLOCK;
+        let step = coprime_step((random >> 32) as usize, count);
+        let mut at = random as u32 as usize % count.max(1);
+        let ports = std::iter::repeat_with(move || {
+            at = (at + step) % count;
+            usize::from(blocks[at / PORT_BLOCK]) * PORT_BLOCK + at % PORT_BLOCK
+        });
+        let is_used = |idx: &usize| {
+            let has_mapping = self.mappings.get(*idx).is_some_and(|mapping| *mapping != 0);
+            has_mapping || self.sharers.get(*idx).is_some_and(|sharers| sharers.count > 0)
+        };
+        let used = ports.take(count.min(SHARED_STEPS_MAX)).filter(is_used);
+        used.map(|idx| self.range.start() + idx as u16)
+    }
+
     /// Frees all ports that have rested long enough.
     pub(crate) fn release_all_due(&mut self, now: CoarseTime) {
         self.release_due(now, self.delayed.len());
+    }
+
+    /// The same for few of them.
+    pub(crate) fn release_some_due(&mut self, now: CoarseTime) {
+        self.release_due(now, RELEASE_MAX);
     }
 
     /// Frees so many of them at most: more than one call allocates.
@@ -193,6 +262,18 @@ impl PortPool {
     fn idx(&self, port: u16) -> usize {
         usize::from(port - self.range.start())
     }
+}
+
+/// A step by which a walk around `count` ports meets each of them.
+fn coprime_step(random: usize, count: usize) -> usize {
+    let is_coprime = |step: &usize| {
+        let (mut a, mut b) = (count, *step);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a == 1
+    };
+    (random % count.max(1)..).find(is_coprime).unwrap_or(1)
 }
 
 /// Ports that one search frees at most.

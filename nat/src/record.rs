@@ -132,9 +132,14 @@ impl Record {
         let client = endpoint(original, self.owner, self.externals[0], reply.ports.dst());
         let server = endpoint(reply, server_owner, self.externals[1], original.ports.dst());
         [
-            client.filter(|_| self.flags.has(FlowFlags::CLIENT_MAPPED)),
+            client.filter(|_| self.flags.has(FlowFlags::CLIENT_MAPPED) && !self.flags.is_shared()),
             server.filter(|_| self.flags.has(FlowFlags::SERVER_MAPPED)),
         ]
+    }
+
+    /// The client's port, if it is shared.
+    pub(crate) fn shared_port(&self) -> Option<u16> {
+        self.flags.is_shared().then(|| self.ports[1].dst())
     }
 
     /// The fields agree with each other.
@@ -162,7 +167,6 @@ impl Record {
             (is_routed && self.zones[0] == self.zones[1], "routed within a network"),
             (is_routed && reply != routed_reply, "addresses of a routed connection"),
             (by_rule != has(FlowFlags::PUBLISHED), "flag of a published port"),
-            (mapped[0] && !has(FlowFlags::IN_FILTER), "mapping without filter entry"),
             (has(FlowFlags::IN_FILTER) && !may_filter, "filter entry without mapping"),
             (
                 (0..2).any(|peer| !is_internal[peer] && self.zones[peer] != Zone::EXTERNAL),

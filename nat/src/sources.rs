@@ -5,8 +5,9 @@
 //! Each route has a [`SourceSet`]: the addresses that it may leave with, by everything but the destination. The choice
 //! among them is that of RFC 6724 section 5, rules 6 to 8, for the destination; an IPv4 route has one candidate.
 //!
-//! [`Sources`] finds the set by the longest prefix, in each layer of routes, the first layer first. A route with the
-//! set of the shorter one around it is left out, so that a host with one address has one prefix a family.
+//! [`Sources`] finds the set by the longest prefix, in each layer of routes, the first layer first. A route without a set
+//! leaves the choice to the next layer. A route with the set of the shorter one around it is left out, so that a host
+//! with one address has one prefix a family. Containers of some prefixes may have layers of their own.
 
 #[cfg(test)]
 mod tests;
@@ -82,31 +83,46 @@ pub struct Sources {
     sets: Vec<SourceSet>,
     /// In the order of the search.
     levels: Vec<Level>,
+    /// Those of some containers, in the order of the search.
+    narrower: Vec<Narrower>,
+}
+
+/// Routes for the containers of a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Narrower {
+    start: u128,
+    len: u32,
+    levels: Vec<Level>,
 }
 
 /// Routes of one layer with the same prefix length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Level {
+    layer: usize,
     /// Bits of an IPv4-mapped or IPv6 prefix.
     len: u32,
-    /// First addresses with the index of the set, sorted.
-    routes: Vec<(u128, u16)>,
+    /// First addresses with the index of the set, sorted; none if the next layer decides.
+    routes: Vec<(u128, Option<u16>)>,
 }
 
 impl Sources {
     /// No routes yet; `sets` are those that routes name by index.
     #[must_use]
     pub fn new(sets: Vec<SourceSet>) -> Self {
-        Self { sets, levels: Vec::new() }
+        Self { sets, levels: Vec::new(), narrower: Vec::new() }
     }
 
-    /// Adds a layer of routes below the former ones: destination, prefix length, index of the set. Of routes with the
-    /// same prefix the first holds.
+    /// Adds a layer of routes below the former ones: destination, prefix length, index of the set; without one the next
+    /// layer decides. Of routes with the same prefix the first holds.
     #[must_use]
-    pub fn with_layer(mut self, routes: impl IntoIterator<Item = (IpAddr, u8, u16)>) -> Self {
+    pub fn with_layer(
+        mut self,
+        routes: impl IntoIterator<Item = (IpAddr, u8, Option<u16>)>,
+    ) -> Self {
+        let layer = self.levels.last().map_or(0, |last| last.layer + 1);
         let mut routes: Vec<_> = routes
             .into_iter()
-            .filter(|&(.., set)| usize::from(set) < self.sets.len())
+            .filter(|&(.., set)| set.is_none_or(|set| usize::from(set) < self.sets.len()))
             .map(|(address, len, set)| {
                 let len = u32::from(len) + if address.is_ipv4() { 96 } else { 0 };
                 (len, address.is_ipv6(), number(address) & mask(len), set)
@@ -117,11 +133,11 @@ impl Sources {
         let mut levels: Vec<Level> = Vec::new();
         for (len, is_v6, start, set) in routes {
             let shorter = levels.iter().rev().filter(|level| level.len < len);
-            if find(shorter, start, !is_v6) == Some(set) {
+            if longest(shorter, start, !is_v6).map(|(_, set)| set) == Some(set) {
                 continue;
             }
             if levels.last().is_none_or(|last| last.len != len) {
-                levels.push(Level { len, routes: Vec::new() });
+                levels.push(Level { layer, len, routes: Vec::new() });
             }
             if let Some(level) = levels.last_mut() {
                 level.routes.push((start, set));
@@ -132,11 +148,35 @@ impl Sources {
         self
     }
 
-    /// The set of the route to a destination.
+    /// Containers of a prefix (address, length) have the layers of `other`, which has the same sets. Of several
+    /// prefixes around a container the first holds.
     #[must_use]
-    pub fn find(&self, destination: IpAddr) -> Option<&SourceSet> {
-        let set = find(self.levels.iter(), number(destination), destination.is_ipv4())?;
-        self.sets.get(usize::from(set))
+    pub fn with_narrower(mut self, (address, len): (IpAddr, u8), other: Self) -> Self {
+        let len = u32::from(len) + if address.is_ipv4() { 96 } else { 0 };
+        let start = number(address) & mask(len);
+        self.narrower.push(Narrower { start, len, levels: other.levels });
+        self
+    }
+
+    /// The set of the route to a destination for a container with this address.
+    #[must_use]
+    pub fn find(&self, container: IpAddr, destination: IpAddr) -> Option<&SourceSet> {
+        let mut levels = &self.levels;
+        if !self.narrower.is_empty() {
+            let container = number(container);
+            let mut narrower = self.narrower.iter();
+            let own = narrower.find(|it| container & mask(it.len) == it.start);
+            levels = own.map_or(levels, |own| &own.levels);
+        }
+        let (destination, is_v4) = (number(destination), destination.is_ipv4());
+        let mut rest = levels.as_slice();
+        while let Some((layer, set)) = longest(rest.iter(), destination, is_v4) {
+            if let Some(set) = set {
+                return self.sets.get(usize::from(set));
+            }
+            rest = &rest[rest.partition_point(|level| level.layer <= layer)..];
+        }
+        None
     }
 
     /// All sets.
@@ -146,12 +186,12 @@ impl Sources {
     }
 }
 
-/// The set of the first level with the destination.
-fn find<'a>(
+/// The layer and the set of the first level with the destination.
+fn longest<'a>(
     mut levels: impl Iterator<Item = &'a Level>,
     destination: u128,
     is_v4: bool,
-) -> Option<u16> {
+) -> Option<(usize, Option<u16>)> {
     levels.find_map(|level| {
         // A short IPv6 prefix also covers the mapped IPv4 addresses.
         if is_v4 && level.len < 96 {
@@ -159,7 +199,7 @@ fn find<'a>(
         }
         let start = destination & mask(level.len);
         let at = level.routes.binary_search_by_key(&start, |&(start, _)| start).ok()?;
-        Some(level.routes[at].1)
+        Some((level.layer, level.routes[at].1))
     })
 }
 

@@ -22,5 +22,6 @@ pub(crate) mod other_syns;
 pub(crate) mod owners;
 pub(crate) mod pages;
 pub(crate) mod pinholes;
+pub(crate) mod refusals;
 pub(crate) mod slab;
 pub(crate) mod wheel;

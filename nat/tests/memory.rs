@@ -42,7 +42,7 @@ fn policy(published: Vec<Published>) -> Policy {
         external_v6: None,
         sources: Vec::new(),
         host_addrs: vec![HOST.into()],
-        ports: 20_000..=32_767,
+        ports: 20_000..=29_999,
         published,
         quota: 500,
     }

@@ -35,7 +35,7 @@ pub use netns::{Netns, join};
 pub use process::{Output, Process, run};
 pub use python::{Receiver, SEND_FRAME, SEND_STREAM};
 pub use remote::{FAR4, FAR6, Remote};
-pub use service::Service;
+pub use service::{ASK, Service};
 pub use snapshot::Snapshot;
 pub use thread_netns::{attempt, in_namespace, in_namespace_async, is_free, nft, run_line};
 pub use wire::Wire;

@@ -12,7 +12,7 @@
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
 //! | [`upkeep`] | restores parts of the switch that other programs remove |
 //! | [`uplink`] | follows the host's routes and neighbours |
-//! | [`snat_blocks`], [`block_requests`], [`socket_shares`] | claims SNAT ports on the host for the workers |
+//! | [`snat_blocks`], [`block_requests`], [`block_share`], [`socket_shares`] | claims SNAT ports on the host for the workers |
 //! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
 //! | [`dhcp`] | answers hosts that configure themselves |
@@ -30,6 +30,7 @@
 mod addresses;
 mod attach;
 mod block_requests;
+mod block_share;
 mod cleanup;
 mod connect;
 mod conntrack;

@@ -210,8 +210,17 @@ impl Dataplane {
     /// Refuses flows of protocols without ports to containers for a while: the host itself uses them. A worker whose
     /// command queue is full misses it: repeat it.
     pub fn refuse_portless(&self, flows: Arc<[(IpAddr, u8)]>) {
+        self.tell_all(|| Command::RefusePortless(Arc::clone(&flows)));
+    }
+
+    /// Says that NICs hand over what comes for such flows, so that their packets may leave. As above: repeat it.
+    pub fn admit_portless(&self, flows: Arc<[(IpAddr, u8)]>) {
+        self.tell_all(|| Command::AdmitPortless(Arc::clone(&flows)));
+    }
+
+    fn tell_all(&self, command: impl Fn() -> Command) {
         for handle in &self.0.workers {
-            if handle.commands.push(Command::RefusePortless(Arc::clone(&flows))).is_ok() {
+            if handle.commands.push(command()).is_ok() {
                 handle.waker.wake();
             }
         }

@@ -38,13 +38,15 @@ use std::thread::JoinHandle;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::SigSet;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use vswitch_sys::parent_death::kill_with_parent;
 
 use crate::host::netns_exec;
 use files::PrivateFiles;
 pub use resolv_conf::{DnsSettings, host_resolv_conf, resolv_conf};
-use watchdog::Watchdog;
+use signals::Forwarding;
+use watchdog::Watched;
 pub use watchdog::{WATCHDOG_OPTION, watchdog};
 
 /// Longest host name of Linux (`__NEW_UTS_LEN` in `linux/utsname.h`).
@@ -129,15 +131,32 @@ struct SpawnRequest {
     command: Command,
     hostname: Option<String>,
     signals: SigSet,
-    /// Namespaces for a watchdog.
-    watched: Option<&'static [&'static str]>,
+    is_watched: bool,
 }
 
 /// A command that runs.
 #[derive(Debug)]
-struct Spawned {
-    child: Child,
-    watchdog: Option<Watchdog>,
+enum Spawned {
+    /// A child of this process.
+    Child(Child),
+    /// That of a watchdog.
+    Watched(Watched),
+}
+
+impl Spawned {
+    /// Waits, and forwards signals meanwhile.
+    fn supervise(self, forwarding: Forwarding) -> io::Result<ExitStatus> {
+        match self {
+            Self::Child(mut child) => {
+                let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+                forwarding.supervise(&pidfd, || child.wait())
+            }
+            Self::Watched(watched) => {
+                let pidfd = watched.pidfd().try_clone()?;
+                forwarding.supervise(&pidfd, || watched.wait())
+            }
+        }
+    }
 }
 
 /// Namespaces that wait for a command.
@@ -148,8 +167,6 @@ pub struct Sandbox {
     hostname: Option<String>,
     requests: Option<Sender<SpawnRequest>>,
     spawned: Receiver<io::Result<Spawned>>,
-    /// Namespaces by which a watchdog knows its processes.
-    watchable: Option<&'static [&'static str]>,
     is_watched: bool,
     keeper: Option<JoinHandle<()>>,
 }
@@ -163,11 +180,6 @@ impl Sandbox {
                 let (files, sources) = PrivateFiles::create()?;
                 (Some(files), Some(sources))
             }
-        };
-        let watchable: Option<&[&str]> = match mode {
-            // Not the network's, which others join: `--network container:NAME`, `nsenter -n`.
-            Mode::New | Mode::Join(_) => Some(&["mnt", "uts"]),
-            Mode::Host => None,
         };
         let (ready, prepared) = channel();
         let (requests, inbox) = channel();
@@ -190,7 +202,6 @@ impl Sandbox {
             hostname: None,
             requests: Some(requests),
             spawned,
-            watchable,
             is_watched: false,
             keeper: Some(keeper),
         })
@@ -219,8 +230,8 @@ impl Sandbox {
         self.hostname = self.files.as_ref().map(|_| name.to_owned());
     }
 
-    /// Gives the sandbox a watchdog, which kills all of its processes when this process is killed: this program, which
-    /// must call [`watchdog()`] when its first argument is [`WATCHDOG_OPTION`]. Does nothing in mode `Host`.
+    /// Gives the sandbox a watchdog, which kills all that the command has started when this process is killed: this
+    /// program, which must call [`watchdog()`] when its first argument is [`WATCHDOG_OPTION`].
     pub fn set_watched(&mut self) {
         self.is_watched = true;
     }
@@ -239,19 +250,15 @@ impl Sandbox {
     ) -> Result<ExitStatus, IsolateError> {
         let mut command = Command::new(program.as_ref());
         command.args(args);
-        let forwarding = signals::Forwarding::start().map_err(IsolateError::Supervise)?;
+        let forwarding = Forwarding::start().map_err(IsolateError::Supervise)?;
         let requests = self.requests.as_ref().ok_or_else(keeper_died)?;
         let (hostname, signals) = (self.hostname.clone(), forwarding.mask());
-        let watched = self.watchable.filter(|_| self.is_watched);
-        let request = SpawnRequest { command, hostname, signals, watched };
+        let request = SpawnRequest { command, hostname, signals, is_watched: self.is_watched };
         requests.send(request).map_err(|_| keeper_died())?;
-        let Spawned { mut child, watchdog } =
-            self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
-                IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
-            })?;
-        let ended = forwarding.supervise(&mut child).map_err(IsolateError::Supervise);
-        watchdog.into_iter().for_each(Watchdog::dismiss);
-        ended
+        let spawned = self.spawned.recv().map_err(|_| keeper_died())?.map_err(|source| {
+            IsolateError::Spawn { program: program.as_ref().to_string_lossy().into(), source }
+        })?;
+        spawned.supervise(forwarding).map_err(IsolateError::Supervise)
     }
 }
 
@@ -304,22 +311,16 @@ fn prepare(mode: &Mode, sources: Option<&files::Sources>) -> Result<Option<PathB
 
 /// Loop of the keeper: spawns requested commands until the sandbox is dropped.
 fn keep(inbox: &Receiver<SpawnRequest>, outbox: &Sender<io::Result<Spawned>>) {
-    while let Ok(SpawnRequest { mut command, hostname, signals, watched }) = inbox.recv() {
+    while let Ok(SpawnRequest { mut command, hostname, signals, is_watched }) = inbox.recv() {
         if let Some(Err(error)) = hostname.map(nix::unistd::sethostname) {
             tracing::warn!(%error, "the command sees the host's own name");
         }
         // The command starts with the keeper's mask: that of the caller before `Forwarding::start`.
-        kill_with_parent(&mut command);
-        // First, so that there is no moment without it.
-        let watchdog = watched.map(Watchdog::start).transpose().unwrap_or_else(|error| {
-            tracing::warn!(%error, "processes of the sandbox will outlive a kill of this one");
-            None
-        });
-        let spawned = match command.spawn() {
-            Ok(child) => Ok(Spawned { child, watchdog }),
-            Err(error) => {
-                watchdog.into_iter().for_each(Watchdog::dismiss);
-                Err(error)
+        let spawned = match is_watched {
+            true => Watched::spawn(&command).map(Spawned::Watched),
+            false => {
+                kill_with_parent(&mut command);
+                command.spawn().map(Spawned::Child)
             }
         };
         let _ = signals.thread_block();

@@ -182,6 +182,7 @@ fn rows() -> Vec<Row> {
             "mappings" = MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
             "snat-sockets" = SNAT_SOCKETS_PERCENT, "% of the limit of open files", "no further ports are claimed: dropped as nat-no-port", Refusals;
             "snat-blocks" = PORT_BLOCKS_MIN, "blocks of 64 ports", "further ones are claimed, for each worker and transport", Never;
+            "shared-ports" = PORTS_SHARED_BELOW_PERCENT, "% of the claimed ports free", "TCP connections to other destinations share ports, where no further block is to be had", Worker(|count| count.connections_shared);
             "tcp-resets" = RESET_RATE, "segments/s", "the sender gets no reset", Worker(|count| count.resets_suppressed);
             "picked-up-idle" = TCP_PICKED_UP_IDLE, "", "a connection that was picked up, and that only one peer speaks on, ends", Never;
             "tcp-idle" = TCP_ESTABLISHED_IDLE, "", "the connection ends", Never;
@@ -215,16 +216,16 @@ fn rows() -> Vec<Row> {
             "dns-name-ttl" = NAME_TTL_S, "s", "a client asks again", Never;
         }
         Api {
-            "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "api-connections" = CONNECTIONS_MAX, "connections", "further ones wait, up to `api-held-connections`", Refusals;
             "api-process-connections" = PEER_CONNECTIONS_MAX, "connections", "further ones of the process wait", Never;
             "api-spare-connections" = SPARE_CONNECTIONS, "connections", "further ones wait, also of processes that have none", Never;
             "api-held-connections" = HELD_CONNECTIONS_MAX, "connections", "of those that wait or are served, the process that has most loses one", Never;
             "api-answer-time" = ANSWER_READ_MAX, "", "a connection that is to be closed for another one is cut off", Never;
-            "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait", Refusals;
+            "docker-connections" = DOCKER_CONNECTIONS_MAX, "connections", "further ones of Docker wait, up to four times as many", Refusals;
             "docker-request-body" = DOCKER_BODY_MAX, "bytes", "the request of Docker is refused", Refusals;
             "event-clients" = EVENT_CLIENTS_MAX, "clients", "a further one is refused", Refusals;
             "event-queue" = EVENT_QUEUE_MAX, "events", "a client that is so far behind is disconnected", Refusals;
-            "metrics-connections" = METRICS_CONNECTIONS_MAX, "connections", "further ones wait", Refusals;
+            "metrics-connections" = METRICS_CONNECTIONS_MAX, "connections", "further ones wait, up to four times as many", Refusals;
             "request-head-time" = HEADER_READ_MAX, "", "the connection is closed", Refusals;
             "request-body" = BODY_MAX, "bytes", "the request is refused", Refusals;
             "request-body-time" = BODY_READ_MAX, "", "the request is refused", Refusals;

@@ -30,7 +30,7 @@ mod tests;
 mod crc32c;
 mod delta;
 
-pub use crc32c::crc32c_update;
+pub use crc32c::{crc32c, crc32c_update};
 pub use delta::{ChecksumState, Delta, update_for_address, update_for_port};
 
 /// Written instead of a checksum of 0, where 0 means none.

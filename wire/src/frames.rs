@@ -98,6 +98,17 @@ pub fn tcp(
     })
 }
 
+/// Writes an SCTP packet with its CRC32c; the protocol in `ip` need not be set. Returns the frame's length.
+///
+/// # Errors
+/// [`Error::BufferTooSmall`]; [`Error::Field`] for a packet beyond the length field.
+pub fn sctp(buffer: &mut [u8], link: &Link, ip: &ip::Repr, bytes: &[u8]) -> Result<usize, Error> {
+    packet(buffer, link, &ip.with_protocol(Protocol::SCTP), bytes.len(), |segment| {
+        segment[..bytes.len()].copy_from_slice(bytes);
+        Ok(bytes.len())
+    })
+}
+
 /// Writes an ICMP message; the protocol in `ip` need not be set. Returns the frame's length.
 ///
 /// # Errors

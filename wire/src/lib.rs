@@ -35,7 +35,7 @@
 //! - IPv6 jumbograms (RFC 2675) and Linux' BIG TCP, which leave the length field 0.
 //! - IPv6 mobility, HIP and shim6 headers: the walk stops at them, as at any transport.
 //! - Writing IPv4 options, IPv6 extension headers and fragments; reading them is supported.
-//! - SCTP beyond its ports: its CRC32c is not verified, and written only after a change of ports.
+//! - SCTP beyond its ports and answers out of the blue: its CRC32c is not verified.
 //! - Reassembly: a fragment's tail has no ports.
 //! - IEEE 802.3 frames beyond their length: LLC and SNAP are payload.
 
@@ -71,6 +71,7 @@ pub mod mss_clamp;
 pub mod ndp;
 pub mod ports;
 pub mod protocol;
+pub mod sctp;
 pub mod tcp;
 pub mod ttl;
 pub mod udp;

@@ -66,3 +66,40 @@ fn an_entry_that_comes_back_is_another_one() {
     let revoked: Vec<_> = first.revoked_by(&back).map(|entry| *entry.ports.start()).collect();
     assert_eq!(revoked, [53]);
 }
+
+/// `0.0.0.0:53` and `[::]:53` may lead to different containers, and `192.0.2.2:53` to a third one.
+#[test]
+fn an_entry_for_all_addresses_of_a_family_is_one_of_the_hosts() {
+    let at = |address: &str, owner: u32| Published {
+        address: Some(address.parse().expect("an address")),
+        to_v6: Some([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2].into()),
+        owner: OwnerId(owner),
+        ..published(53, 53)
+    };
+    let mut policy = policy(vec![at("0.0.0.0", 1), at("::", 2), at("192.0.2.2", 3)]);
+    let more = ["192.0.2.2", "2001:db8::1"].map(|text| text.parse::<IpAddr>().expect("an address"));
+    policy.host_addrs.extend(more);
+    let policy = CompiledPolicy::compile(policy, None);
+    let address = |text: &str| Address::from(text.parse::<IpAddr>().expect("an address"));
+    let owner = |external: &str| {
+        let target = policy.target(Transport::Udp, address("198.51.100.7"), address(external), 53);
+        target.map(|target| target.owner.0)
+    };
+    assert_eq!([owner("192.0.2.1"), owner("192.0.2.2")], [Some(1), Some(3)]);
+    assert_eq!([owner("2001:db8::1"), owner("192.0.2.3")], [Some(2), None]);
+    let server = InternalEndpoint { zone: Zone(0), address: address("10.99.0.2"), port: 53 };
+    let seen_as = |external| policy.published_as(Transport::Udp, server, address(external));
+    assert_eq!(seen_as("192.0.2.1").map(|(port, _)| port), Some(53));
+}
+
+#[test]
+fn policies_that_publish_the_same_share_the_lists() {
+    let first = CompiledPolicy::compile(policy(vec![published(53, 53)]), None);
+    let moved =
+        Policy { external_v4: Some([192, 0, 2, 9].into()), ..policy(vec![published(53, 53)]) };
+    let second = CompiledPolicy::compile(moved, Some(&first));
+    assert!(second.epoch() > first.epoch() && Arc::ptr_eq(&first.lists, &second.lists));
+    let third = compile(vec![published(53, 54)], &second);
+    assert_eq!(generation(&third, 53), Some(3));
+    assert_eq!(first.revoked_by(&third).count(), 1);
+}

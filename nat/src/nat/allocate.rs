@@ -1,30 +1,23 @@
 //! Allocation: eviction for a new connection, and SNAT ports.
 
 use super::Nat;
+use super::port_request::{PoolKey, PortRequest};
 use crate::address::Address;
 use crate::drop_reason::NatDrop;
 use crate::limits::{ENDED_VICTIMS_MAX, FAIR_SHARE_FACTOR, PORT_VICTIMS_MAX, TICK_OPERATIONS};
 use crate::mapping::Mapping;
 use crate::owner::OwnerId;
 use crate::port_pool::PortPool;
-use crate::table::external_addrs::ExternalEndpoint;
+use crate::table::external_addrs::{ExternalEndpoint, Origin};
 use crate::table::hash::Key;
-use crate::table::owners::PoolList;
 use crate::tuple::Transport;
 use crate::zone::InternalEndpoint;
 
-/// The port pool of a transport at an external address, and the owner that allocates from it.
+/// A port that was taken from another connection, or with others.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PoolKey {
-    pub(super) owner: OwnerId,
-    pub(super) transport: Transport,
-    pub(super) addr_idx: u16,
-}
-
-impl PoolKey {
-    const fn list(self) -> PoolList {
-        PoolList::of(self.transport, self.addr_idx)
-    }
+enum Taken {
+    Free(u16),
+    Shared(u16),
 }
 
 /// Limits that an owner's connections have reached.
@@ -83,29 +76,62 @@ impl Nat {
         owner: OwnerId,
         key: &Key,
         snat_addr: Address,
+        server: InternalEndpoint,
     ) -> Result<ExternalEndpoint, NatDrop> {
         let (transport, internal) = (key.transport, key.sender());
         let addr_idx = self.externals.number(snat_addr).ok_or(NatDrop::NoAddress)?;
         if let Some((port, _)) = self.policy.published_as(transport, internal, snat_addr) {
-            return Ok(ExternalEndpoint { addr_idx, port, mapping: None });
+            return Ok(ExternalEndpoint { addr_idx, port, origin: Origin::Published });
         }
         let is_live = |mapping: &Mapping| !self.is_mapping_revoked(mapping);
         let known = self.mappings.find(&self.secrets, transport, internal, addr_idx, is_live);
+        let pool = PoolKey { owner, transport, addr_idx };
+        let request = PortRequest { pool, server, like: internal.port };
         if let Some(number) = known {
             let port = self.mappings.at(number).port;
-            return Ok(ExternalEndpoint { addr_idx, port, mapping: Some(number) });
+            if self.is_taken(&request, port) {
+                return self.port_beside_mapping(&request);
+            }
+            return Ok(ExternalEndpoint { addr_idx, port, origin: Origin::Mapped(number) });
         }
-        let pool = PoolKey { owner, transport, addr_idx };
-        let Some(port) = self.allocate_port(pool, internal.port) else {
-            if self.awaits_blocks(pool) {
+        if self.revoked.awaits_ports() || self.ports.is_empty() {
+            return Err(self.no_port());
+        }
+        if transport == Transport::Tcp
+            && self.are_ports_short(pool)
+            && let Some(port) = self.share_soon(&request)
+        {
+            return Ok(request.shared(port));
+        }
+        let port = match self.allocate_port(pool, internal.port) {
+            Some(port) => port,
+            None if self.awaits_blocks(pool) => {
                 self.counters.connections_port_awaited += 1;
                 return Err(NatDrop::PortAwaited);
             }
-            self.counters.connections_no_port += 1;
-            return Err(NatDrop::PortsExhausted);
+            None => match self.take_port(&request) {
+                Some(Taken::Free(port)) => port,
+                Some(Taken::Shared(port)) => return Ok(request.shared(port)),
+                None => return Err(self.no_port()),
+            },
         };
         let number = self.add_mapping(pool, internal, port);
-        Ok(ExternalEndpoint { addr_idx, port, mapping: Some(number) })
+        Ok(ExternalEndpoint { addr_idx, port, origin: Origin::Mapped(number) })
+    }
+
+    /// Another port than that of the endpoint's mapping, which is taken towards this destination.
+    #[cold]
+    fn port_beside_mapping(&mut self, request: &PortRequest) -> Result<ExternalEndpoint, NatDrop> {
+        let port = self
+            .share_soon(request)
+            .or_else(|| self.try_allocate_port(request.pool, request.like))
+            .or_else(|| self.share_late(request));
+        port.map(|port| request.shared(port)).ok_or_else(|| self.no_port())
+    }
+
+    fn no_port(&mut self) -> NatDrop {
+        self.counters.connections_no_port += 1;
+        NatDrop::PortsExhausted
     }
 
     /// Maps an internal endpoint to an external port that is already allocated.
@@ -138,32 +164,50 @@ impl Nat {
         slot.get_or_insert_with(|| Box::new(PortPool::new(self.ports.clone())))
     }
 
-    /// Allocates an SNAT port; an owner at its fair share evicts a connection of its own.
+    /// Allocates a free SNAT port.
     fn allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
-        if self.revoked.awaits_ports() || self.ports.is_empty() {
-            return None;
-        }
         self.port_pool(pool.transport, pool.addr_idx);
         if let Some(port) = self.try_allocate_port(pool, like) {
             return Some(port);
         }
         if self.revoked.is_pending() {
             self.reclaim(&mut { TICK_OPERATIONS });
+            return self.try_allocate_port(pool, like);
+        }
+        None
+    }
+
+    /// A port where none is free, or where the owner is at its fair share: one of its own connections yields, at most, or
+    /// the port is shared.
+    #[cold]
+    fn take_port(&mut self, request: &PortRequest) -> Option<Taken> {
+        let PortRequest { pool, like, .. } = *request;
+        let of_pool = Some(pool).filter(|pool| !self.lacks_mappings(pool.owner));
+        let closed = self.closed_victim(pool.owner, of_pool);
+        self.evict(closed);
+        // Retry without a victim too: evicted connections of a pool in the same list count no longer.
+        if let Some(port) = self.try_allocate_port(pool, like) {
+            return Some(Taken::Free(port));
+        }
+        let is_tcp = pool.transport == Transport::Tcp;
+        if is_tcp && let Some(port) = self.share_late(request) {
+            return Some(Taken::Shared(port));
+        }
+        if closed.is_none() {
+            let opening = self.opening_victim(pool.owner, of_pool);
+            self.evict(opening);
             if let Some(port) = self.try_allocate_port(pool, like) {
-                return Some(port);
+                return Some(Taken::Free(port));
             }
         }
-        // Further blocks come soon: nobody needs to yield.
-        if self.awaits_blocks(pool) {
-            return None;
-        }
-        let of_pool = Some(pool).filter(|pool| !self.lacks_mappings(pool.owner));
-        if let Some(victim) = self.port_victim(pool.owner, of_pool) {
+        if is_tcp { None } else { self.share_late(request).map(Taken::Shared) }
+    }
+
+    pub(super) fn evict(&mut self, victim: Option<u32>) {
+        if let Some(victim) = victim {
             self.counters.connections_evicted += 1;
             self.end(victim);
         }
-        // Retry without a victim too: evicted connections of a pool in the same list count no longer.
-        self.try_allocate_port(pool, like)
     }
 
     fn try_allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
@@ -204,9 +248,9 @@ impl Nat {
         self.owners.get(owner).is_none_or(|entry| entry.mappings() as usize >= share)
     }
 
-    /// The owner's connection whose end frees a port of the pool, or of any. Ends closed connections that
+    /// The owner's closed connection whose end frees a port of the pool, or of any. Ends closed connections that
     /// free none (another uses their mapping), so that no later search visits them.
-    fn port_victim(&mut self, owner: OwnerId, pool: Option<PoolKey>) -> Option<u32> {
+    fn closed_victim(&mut self, owner: OwnerId, pool: Option<PoolKey>) -> Option<u32> {
         let pools = pool.map(PoolKey::list);
         for _ in 0..ENDED_VICTIMS_MAX {
             let Some(closed) = self.owners.get(owner)?.first_closed(pools, &self.flows) else {
@@ -218,6 +262,12 @@ impl Nat {
             self.counters.connections_evicted += 1;
             self.end(closed);
         }
+        None
+    }
+
+    /// The owner's unanswered connection whose end frees a port.
+    fn opening_victim(&self, owner: OwnerId, pool: Option<PoolKey>) -> Option<u32> {
+        let pools = pool.map(PoolKey::list);
         let opening = self.owners.get(owner)?.opening(pools, &self.flows);
         opening.take(PORT_VICTIMS_MAX).find(|&number| self.frees_port(number, pool))
     }

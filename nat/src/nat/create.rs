@@ -2,7 +2,7 @@
 //!
 //! | from | to | becomes |
 //! |---|---|---|
-//! | container | elsewhere | SNAT: the endpoint's mapping, or its published port |
+//! | container | elsewhere | SNAT: the endpoint's mapping, its published port, or a shared port ([`share`](super::share)) |
 //! | container | a published port | SNAT and DNAT (hairpin, RFC 4787 REQ-9) |
 //! | container | another endpoint's mapping | SNAT and DNAT, if the filter admits it |
 //! | uplink | a published port | DNAT, if the sender is allowed |
@@ -25,14 +25,14 @@ use crate::edit::{Realm, Translation};
 use crate::mapping::Mapping;
 use crate::owner::OwnerId;
 use crate::owner::OwnerIdx;
-use crate::state::State;
-use crate::table::external_addrs::{self, ExternalEndpoint};
+use crate::state::{Class, State};
+use crate::table::external_addrs::{self, ExternalEndpoint, Origin};
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::{Key, PortPair};
 use crate::table::link::Link;
 use crate::tcp::{self, TcpPeer};
 use crate::tuple::Transport;
-use crate::zone::Zone;
+use crate::zone::{InternalEndpoint, Zone};
 
 impl Nat {
     /// Handles a packet without a connection.
@@ -54,12 +54,14 @@ impl Nat {
         let snat_addr = if is_hairpin {
             self.policy.external_for(key.src).or(Some(key.dst))
         } else {
-            self.policy.source_for(key.zone, key.dst)
+            self.policy.source_for((key.zone, key.src), key.dst)
         };
+        let (zone, address, port) = (Zone::EXTERNAL, key.dst, key.ports.dst());
+        let mut server = InternalEndpoint { zone, address, port };
         if is_hairpin {
             let seen_as = snat_addr.unwrap_or(key.dst);
             match self.dnat_target(key, seen_as) {
-                Ok(Some(_)) => {}
+                Ok(Some(target)) => server = target.server,
                 Ok(None) => return Ok(Translation::NotOurs),
                 Err(reason) => {
                     self.open_pinhole(packet, seen_as);
@@ -71,7 +73,7 @@ impl Nat {
         check_addresses(key)?;
         let snat_addr = snat_addr.ok_or(NatDrop::NoAddress)?;
         self.evict_for(owner)?;
-        let client = self.external_endpoint(owner, key, snat_addr)?;
+        let client = self.external_endpoint(owner, key, snat_addr, server)?;
         let created = if is_hairpin {
             // Held, so that adding the next address cannot evict this one.
             self.externals.hold(client.addr_idx);
@@ -88,7 +90,7 @@ impl Nat {
             self.insert(flow, [Some(client), None])
         };
         if created.is_err() {
-            self.drop_unused(client);
+            self.drop_unused(key.transport, client);
         }
         created
     }
@@ -170,20 +172,26 @@ impl Nat {
         }
         for external in endpoints.into_iter().flatten() {
             self.externals.hold(external.addr_idx);
-            if let Some(mapping) = external.mapping {
-                self.mappings.at_mut(mapping).users += 1;
+            match external.origin {
+                Origin::Mapped(mapping) => self.mappings.at_mut(mapping).users += 1,
+                Origin::Shared => {
+                    self.port_pool(flow.transport(), external.addr_idx).share(external.port);
+                }
+                Origin::Published => {}
             }
         }
-        // End it only now, so that a shared address and mapping stay in use.
+        // End it only now, so that a common address, mapping and port stay in use.
         if let Some((number, _)) = conflict {
-            self.end_over(number);
+            if flow.flags.is_shared() && !self.is_over(self.flows.at(number)) {
+                self.evict(Some(number));
+            } else {
+                self.end_over(number);
+            }
         }
         flow.seen = self.now.0;
-        if flow.flags.has(FlowFlags::CLIENT_MAPPED) {
-            flow.flags.set(FlowFlags::IN_FILTER);
-        }
         let (edit, to) =
             (flow.edit(Direction::Original, &self.externals), flow.to(Direction::Original));
+        self.counters.connections_shared += u64::from(flow.flags.is_shared());
         self.link(flow, keys);
         self.counters.connections_created += 1;
         Ok(Translation::Edit { edit, to })
@@ -197,9 +205,11 @@ impl Nat {
         let owner = self.owners.at(flow.owner.id());
         owner.flows += 1;
         owner.published += u32::from(flow.flags.has(FlowFlags::PUBLISHED));
+        owner.sharing += u32::from(flow.flags.is_shared());
         if flow.flags.has(FlowFlags::HAIRPIN) {
             self.owners.at(flow.peer_owner.id()).hairpins += 1;
         }
+        self.shared += usize::from(flow.flags.is_shared());
         let is_in_filter = flow.flags.has(FlowFlags::IN_FILTER);
         let number = self.flows.insert(flow);
         for (dir, key) in (0..).zip(&keys) {
@@ -214,11 +224,15 @@ impl Nat {
 
     /// A connection yields to a new one with the same reply key.
     ///
-    /// A closed one yields, and one that the server opened from its port before the port was published: it
-    /// has another external port, and blocks its peer from the published one.
+    /// One that is over yields, one that is closed to its owner's connection with the same shared port, and one that the
+    /// server opened from its port before the port was published: it has another external port, and blocks its peer from
+    /// the published one.
     fn yields_to(&self, number: u32, dir: Direction, flow: &Flow) -> bool {
         let known = self.flows.at(number);
         if self.is_over(known) {
+            return true;
+        }
+        if flow.flags.is_shared() && known.owner == flow.owner && known.class() == Class::Closed {
             return true;
         }
         let server = if flow.flags.has(FlowFlags::HAIRPIN) { flow.peer_owner } else { flow.owner };
@@ -286,6 +300,9 @@ pub(super) fn check_addresses(key: &Key) -> Result<(), NatDrop> {
 /// The client's external endpoint.
 fn set_snat(flow: &mut Flow, external: ExternalEndpoint) {
     flow.aliases[0] = external.addr_idx;
-    let is_mapped = external.mapping.is_some();
-    flow.flags.set(if is_mapped { FlowFlags::CLIENT_MAPPED } else { FlowFlags::PUBLISHED });
+    flow.flags.set(match external.origin {
+        Origin::Published => FlowFlags::PUBLISHED,
+        Origin::Mapped(_) => FlowFlags::CLIENT_MAPPED | FlowFlags::IN_FILTER,
+        Origin::Shared => FlowFlags::CLIENT_MAPPED,
+    });
 }

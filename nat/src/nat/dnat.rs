@@ -4,7 +4,7 @@ use super::Nat;
 use crate::address::Address;
 use crate::drop_reason::NatDrop;
 use crate::owner::OwnerId;
-use crate::table::external_addrs::ExternalEndpoint;
+use crate::table::external_addrs::{ExternalEndpoint, Origin};
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::hash::Key;
 use crate::tuple::Transport;
@@ -34,7 +34,7 @@ impl Nat {
                 return Err(NatDrop::NotAllowed);
             }
             let addr_idx = self.externals.number(key.dst).ok_or(NatDrop::TableFull)?;
-            let external = ExternalEndpoint { addr_idx, port, mapping: None };
+            let external = ExternalEndpoint { addr_idx, port, origin: Origin::Published };
             return Ok(Some(DnatTarget { server: target.server, owner: target.owner, external }));
         }
         let Some(addr_idx) = self.externals.find(key.dst) else { return Ok(None) };
@@ -49,7 +49,7 @@ impl Nat {
         {
             return Err(NatDrop::Unsolicited);
         }
-        let external = ExternalEndpoint { addr_idx, port, mapping: Some(number) };
+        let external = ExternalEndpoint { addr_idx, port, origin: Origin::Mapped(number) };
         Ok(Some(DnatTarget { server: known.internal, owner: known.owner, external }))
     }
 }
@@ -57,6 +57,6 @@ impl Nat {
 /// The server's external endpoint.
 pub(super) fn set_dnat(flow: &mut Flow, external: ExternalEndpoint) {
     flow.aliases[1] = external.addr_idx;
-    let is_mapped = external.mapping.is_some();
+    let is_mapped = external.mapping().is_some();
     flow.flags.set(if is_mapped { FlowFlags::SERVER_MAPPED } else { FlowFlags::PUBLISHED });
 }

@@ -5,7 +5,7 @@ use crate::address::Address;
 use crate::direction::Direction;
 use crate::state::CoarseTime;
 use crate::table::external_addrs;
-use crate::table::external_addrs::ExternalEndpoint;
+use crate::table::external_addrs::{ExternalEndpoint, Origin};
 use crate::table::flow::FlowFlags;
 use crate::table::hash::{Key, PortPair};
 use crate::table::owners::PoolList;
@@ -63,7 +63,7 @@ impl Nat {
         let (owner, peer_owner) = (flow.owner.id(), flow.peer_owner.id());
         let (flags, aliases) = (flow.flags, flow.aliases);
         let (transport, is_remembered) = (flow.transport(), flow.state.is_remembered());
-        let mapped = flow.mapped();
+        let (mapped, shared) = (flow.mapped(), flow.shared());
         if flags.has(FlowFlags::IN_FILTER) {
             self.filter.remove(self.filter_key_of(number));
         }
@@ -75,12 +75,18 @@ impl Nat {
         let entry = self.owners.at(owner);
         entry.flows -= 1;
         entry.published -= u32::from(flags.has(FlowFlags::PUBLISHED));
+        entry.sharing -= u32::from(flags.is_shared());
         if flags.has(FlowFlags::HAIRPIN) {
             self.owners.at(peer_owner).hairpins -= 1;
         }
         self.flows.remove(number);
         for (addr_idx, port) in mapped.into_iter().flatten() {
             self.release_mapping(transport, addr_idx, port, is_remembered);
+        }
+        if let Some((addr_idx, port)) = shared {
+            let now = self.now;
+            self.shared -= 1;
+            self.port_pool(transport, addr_idx).unshare(port, is_remembered, now);
         }
         for addr_idx in aliases.into_iter().filter(|addr_idx| *addr_idx != external_addrs::NONE) {
             self.externals.release(addr_idx);
@@ -105,10 +111,21 @@ impl Nat {
         }
     }
 
-    /// Removes a mapping whose connection failed.
-    pub(super) fn drop_unused(&mut self, external: ExternalEndpoint) {
-        if let Some(number) = external.mapping.filter(|n| self.mappings.at(*n).users == 0) {
-            self.drop_mapping(number);
+    /// Removes a mapping or a port whose connection failed.
+    pub(super) fn drop_unused(&mut self, transport: Transport, external: ExternalEndpoint) {
+        match external.origin {
+            Origin::Mapped(number) if self.mappings.at(number).users == 0 => {
+                self.drop_mapping(number);
+            }
+            Origin::Shared => {
+                let now = self.now;
+                self.port_pool(transport, external.addr_idx).release_unused(
+                    external.port,
+                    false,
+                    now,
+                );
+            }
+            Origin::Mapped(_) | Origin::Published => {}
         }
     }
 

@@ -8,13 +8,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Nat;
-use super::allocate::PoolKey;
+use super::port_request::PoolKey;
 use crate::address::Address;
 use crate::limits::EXTERNAL_ADDRS_MAX;
 use crate::record::{MappedEndpoint, RECORD_LEN, Record};
 use crate::state::CoarseTime;
 use crate::table::external_addrs;
-use crate::table::external_addrs::ExternalEndpoint;
+use crate::table::external_addrs::{ExternalEndpoint, Origin};
 use crate::table::flow::{Flow, FlowFlags};
 use crate::table::link::Link;
 use crate::time::Time;
@@ -132,9 +132,11 @@ impl Nat {
     /// The policy and the port slice still cover the record's external addresses and ports.
     fn allows(&self, record: &Record) -> bool {
         let mut external = record.externals.iter().flatten();
-        let mut mapped = record.mapped().into_iter().flatten();
+        let mapped = record.mapped().into_iter().flatten().map(|mapped| mapped.port);
         external.all(|address| !address.is_v4() || self.policy.is_external(*address))
-            && mapped.all(|mapped| self.has_claimed(record.transport, mapped.port))
+            && mapped
+                .chain(record.shared_port())
+                .all(|port| self.has_claimed(record.transport, port))
     }
 
     fn is_unpublished(&self, number: u32) -> bool {
@@ -170,6 +172,11 @@ impl Nat {
             self.restore_endpoint(record, record.externals[0], reply.ports.dst(), client),
             self.restore_endpoint(record, record.externals[1], original.ports.dst(), server),
         ];
+        if let (Some(port), Some(client)) = (record.shared_port(), ends[0]) {
+            let ports = self.port_pool(record.transport, client.addr_idx);
+            ports.claim(port);
+            ports.share(port);
+        }
         let is_hairpin = record.flags.has(FlowFlags::HAIRPIN);
         let owners = [Some(record.owner), is_hairpin.then_some(record.peer_owner)];
         for owner in owners.into_iter().flatten() {
@@ -219,7 +226,8 @@ impl Nat {
             self.mappings.at_mut(number).users += 1;
             number
         });
-        Some(ExternalEndpoint { addr_idx, port, mapping })
+        let origin = mapping.map_or(Origin::Published, Origin::Mapped);
+        Some(ExternalEndpoint { addr_idx, port, origin })
     }
 }
 

@@ -43,8 +43,9 @@ impl Nat {
         let (own, other) = (usize::from(is_inbound), usize::from(!is_inbound));
         let Some(address) = self.externals.address(flow.aliases[own]) else { return false };
         let remote = flow.peers[other];
-        let Some(wanted) = self.policy.source_for(flow.zones[own], remote) else { return false };
-        let sources = self.policy.sources_for(flow.zones[own], remote);
+        let from = (flow.zones[own], flow.peers[own]);
+        let Some(wanted) = self.policy.source_for(from, remote) else { return false };
+        let sources = self.policy.sources_for(from, remote);
         match flow.transport() {
             // Of several candidates, such as prefixes of one device, another may suit the destination better since.
             Transport::Udp | Transport::Echo => {

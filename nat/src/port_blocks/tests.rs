@@ -70,9 +70,9 @@ fn closed_blocks_open_again_before_others_are_claimed() {
 
 #[test]
 fn without_control_all_are_there() {
-    let mut blocks = PortBlocks::whole(20_000..=32_767);
-    assert_eq!((blocks.obtainable_ports(), blocks.may_grow()), (12_768, false));
-    blocks.note_used(12_768);
+    let mut blocks = PortBlocks::whole(20_000..=29_999);
+    assert_eq!((blocks.obtainable_ports(), blocks.may_grow()), (10_000, false));
+    blocks.note_used(10_000);
     assert!(!blocks.has_request());
     let nothing = PortBlocks::whole(RangeInclusive::new(1, 0));
     assert_eq!((nothing.obtainable_ports(), nothing.active()), (0, &[][..]));
@@ -107,4 +107,14 @@ fn a_request_that_is_lost_is_repeated() {
         blocks.note_used(0);
         assert_eq!(blocks.has_request(), is_lost);
     }
+}
+
+#[test]
+fn ports_are_short_below_a_quarter_where_no_more_may_be_had() {
+    let mut blocks = PortBlocks::none(RANGE);
+    assert!(!blocks.are_short(0), "none may be had at all");
+    blocks.claim(&firsts(0..=15), 17);
+    assert!(!blocks.are_short(1_024), "another one may be had");
+    blocks.claim(&[], 16);
+    assert!(!blocks.are_short(768) && blocks.are_short(769) && blocks.are_short(2_000));
 }

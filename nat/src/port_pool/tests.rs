@@ -83,3 +83,60 @@ fn ports_come_from_claimed_blocks_only_and_spread_over_all_of_them() {
             .collect();
     assert_eq!((taken.len(), ports.available(&blocks)), (1_024, 6_400 - 1_024));
 }
+
+#[test]
+fn a_port_stays_until_its_mapping_and_all_who_share_it_have_ended() {
+    for ends_with_mapping in [false, true] {
+        let mut ports = PortPool::new(20_000..=20_003);
+        take_all(&mut ports, 0, START);
+        ports.set_mapping(20_001, 5);
+        ports.share(20_001);
+        ports.share(20_001);
+        ports.unshare(20_001, true, START);
+        assert!(ports.is_shared(20_001) && !ports.is_shared(20_002));
+        if ends_with_mapping {
+            ports.unshare(20_001, false, START);
+            assert_eq!(available(&ports), 0, "the mapping has it");
+            ports.release(20_001, false, START);
+        } else {
+            ports.release(20_001, false, START);
+            assert_eq!(available(&ports), 0, "another connection has it");
+            ports.unshare(20_001, false, START);
+        }
+        assert_eq!((available(&ports), ports.delayed.len()), (1, 1), "a peer may remember one");
+        ports.release_all_due(START.later(REUSE_DELAY + 1));
+        assert_eq!((ports.free_count, ports.is_shared(20_001)), (1, false));
+        // The next mapping inherits nothing.
+        assert_eq!(take_all(&mut ports, 0, START), [20_001]);
+        ports.release(20_001, false, START);
+        assert_eq!(ports.delayed.len(), 0);
+    }
+}
+
+#[test]
+fn each_port_in_use_is_offered_once_in_many_orders() {
+    let range = 20_000..=20_299;
+    let mut ports = PortPool::new(range.clone());
+    let blocks = whole(&ports);
+    for port in range.clone().filter(|port| port.is_multiple_of(3)) {
+        ports.claim(port);
+        ports.set_mapping(port, 1);
+    }
+    ports.claim(20_001);
+    ports.share(20_001);
+    // At rest.
+    ports.claim(20_003);
+    ports.release(20_003, true, START);
+    let mut orders = std::collections::HashSet::new();
+    let mut state = 7;
+    for _ in 0..100 {
+        let mut offered: Vec<u16> = ports.shareable(blocks.active(), random(&mut state)).collect();
+        orders.insert(offered.clone());
+        offered.sort_unstable();
+        let used = |port: &u16| port.is_multiple_of(3) && *port != 20_003 || *port == 20_001;
+        assert_eq!(offered, range.clone().filter(used).collect::<Vec<_>>());
+    }
+    assert!(orders.len() > 95, "{} orders", orders.len());
+    assert_eq!(ports.shareable(&[], 9).count(), 0);
+    assert!(ports.shareable(&blocks.active()[..1], 9).all(|port| port < 20_064));
+}

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn slices_cover_a_range_once() {
-    for range in [20_000..=32_767, 5..=5, 7..=9, 65_000..=65_535, 0..=65_535] {
+    for range in [20_000..=29_999, 5..=5, 7..=9, 65_000..=65_535, 0..=65_535] {
         for workers in 1..=16 {
             let mut next = u32::from(*range.start());
             for worker in 0..workers {
@@ -25,6 +25,6 @@ fn slices_cover_a_range_once() {
 #[test]
 fn the_only_worker_has_all() {
     assert!(ShardSpec::SINGLE.is_single());
-    assert_eq!(ShardSpec::SINGLE.slice(&(20_000..=32_767)), 20_000..=32_767);
+    assert_eq!(ShardSpec::SINGLE.slice(&(20_000..=29_999)), 20_000..=29_999);
     assert_eq!(ShardSpec::SINGLE.worker_of(OwnerId(77)), 0);
 }

@@ -13,14 +13,23 @@ fn set(addresses: &[&str]) -> SourceSet {
     SourceSet { candidates, held: Vec::new() }
 }
 
-fn route(text: &str, set: u16) -> (IpAddr, u8, u16) {
+fn prefix(text: &str) -> (IpAddr, u8) {
     let (address, len) = text.split_once('/').expect("a prefix");
-    (ip(address), len.parse().expect("a length"), set)
+    (ip(address), len.parse().expect("a length"))
+}
+
+fn route(text: &str, set: u16) -> (IpAddr, u8, Option<u16>) {
+    let (address, len) = prefix(text);
+    (address, len, Some(set))
 }
 
 /// The chosen address, as text.
 fn chosen(sources: &Sources, destination: &str) -> String {
-    let set = sources.find(ip(destination));
+    chosen_for(sources, "10.99.0.2", destination)
+}
+
+fn chosen_for(sources: &Sources, container: &str, destination: &str) -> String {
+    let set = sources.find(ip(container), ip(destination));
     set.and_then(|set| set.choose(ip(destination))).map_or("none".into(), |it| it.to_string())
 }
 
@@ -61,6 +70,34 @@ fn a_layer_above_wins_whatever_the_prefix() {
     let sources = above.with_layer([route("0.0.0.0/0", 0), route("10.1.0.0/16", 0)]);
     assert_eq!(chosen(&sources, "10.1.0.1"), "198.51.100.1");
     assert_eq!(chosen(&sources, "11.1.0.1"), "192.0.2.1");
+}
+
+#[test]
+fn a_route_without_a_set_leaves_the_choice_to_the_next_layer() {
+    let sets = vec![set(&["192.0.2.1"]), set(&["198.51.100.1"])];
+    let (address, len) = prefix("10.0.0.0/8");
+    let thrown = (address, len, None);
+    let above = Sources::new(sets).with_layer([route("0.0.0.0/0", 0), thrown]);
+    let above = above.with_layer([route("10.1.0.0/16", 0), thrown]);
+    let sources = above.with_layer([route("0.0.0.0/0", 1)]);
+    assert_eq!(chosen(&sources, "11.1.0.1"), "192.0.2.1");
+    assert_eq!(chosen(&sources, "10.1.0.1"), "192.0.2.1");
+    assert_eq!(chosen(&sources, "10.2.0.1"), "198.51.100.1");
+}
+
+#[test]
+fn some_containers_have_layers_of_their_own() {
+    let sets = vec![set(&["192.0.2.1"]), set(&["198.51.100.1"]), set(&["2001:db8::1"])];
+    let of = |number| Sources::new(sets.clone()).with_layer([route("0.0.0.0/0", number)]);
+    let sources = of(0).with_narrower(prefix("10.99.0.5/32"), of(1));
+    let sources = sources.with_narrower(prefix("10.99.0.0/28"), of(0));
+    let six = Sources::new(sets.clone()).with_layer([route("::/0", 2)]);
+    let sources = sources.with_narrower(prefix("fd00::5/128"), six);
+    assert_eq!(chosen_for(&sources, "10.99.0.5", "1.1.1.1"), "198.51.100.1");
+    assert_eq!(chosen_for(&sources, "10.99.0.6", "1.1.1.1"), "192.0.2.1");
+    assert_eq!(chosen_for(&sources, "10.99.9.6", "1.1.1.1"), "192.0.2.1");
+    assert_eq!(chosen_for(&sources, "fd00::5", "2a00::1"), "2001:db8::1");
+    assert_eq!(chosen_for(&sources, "fd00::6", "2a00::1"), "none");
 }
 
 #[test]

@@ -10,8 +10,27 @@ use crate::tuple::Transport;
 pub(crate) struct ExternalEndpoint {
     pub(crate) addr_idx: u16,
     pub(crate) port: u16,
-    /// Its mapping; none for a published port.
-    pub(crate) mapping: Option<u32>,
+    pub(crate) origin: Origin,
+}
+
+/// Whose port it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Published,
+    /// Of the mapping with this number.
+    Mapped(u32),
+    /// Of several connections, to different destinations ([`crate::port_pool`]).
+    Shared,
+}
+
+impl ExternalEndpoint {
+    /// The number of its mapping.
+    pub(crate) const fn mapping(self) -> Option<u32> {
+        match self.origin {
+            Origin::Mapped(number) => Some(number),
+            Origin::Published | Origin::Shared => None,
+        }
+    }
 }
 
 /// The index of no address.

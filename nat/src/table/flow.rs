@@ -34,7 +34,7 @@ impl FlowFlags {
     pub(crate) const IN_FILTER: u8 = 4;
     /// A published port translates it.
     pub(crate) const PUBLISHED: u8 = 8;
-    /// The client has a mapping, which this connection uses.
+    /// The client has an SNAT port: that of a mapping, which is in the filter, or a shared one, which is not.
     pub(crate) const CLIENT_MAPPED: u8 = 16;
     /// The server has a mapping, which this connection uses.
     pub(crate) const SERVER_MAPPED: u8 = 32;
@@ -62,6 +62,11 @@ impl FlowFlags {
 
     pub(crate) fn set(&mut self, one: u8) {
         self.0 |= one;
+    }
+
+    /// The client has no mapping: its port is for this destination only.
+    pub(crate) const fn is_shared(self) -> bool {
+        self.0 & (Self::CLIENT_MAPPED | Self::IN_FILTER) == Self::CLIENT_MAPPED
     }
 
     #[inline]
@@ -211,7 +216,7 @@ impl Flow {
 
     /// Index and port of the mappings that this connection uses.
     pub(crate) fn mapped(&self) -> [Option<(u16, u16)>; 2] {
-        let client = self.flags.has(FlowFlags::CLIENT_MAPPED);
+        let client = self.flags.has(FlowFlags::CLIENT_MAPPED) && !self.flags.is_shared();
         let server = self.flags.has(FlowFlags::SERVER_MAPPED);
         let [client_alias, server_alias] = self.aliases;
         let [original, reply] = self.ports;
@@ -219,6 +224,11 @@ impl Flow {
             client.then(|| (client_alias, reply.dst())),
             server.then(|| (server_alias, original.dst())),
         ]
+    }
+
+    /// Index and number of the shared port that this connection uses.
+    pub(crate) fn shared(&self) -> Option<(u16, u16)> {
+        self.flags.is_shared().then(|| (self.aliases[0], self.ports[1].dst()))
     }
 
     /// Index and port of the owner's mapping that this connection uses.

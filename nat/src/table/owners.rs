@@ -69,6 +69,8 @@ pub(crate) struct Owner {
     pub(crate) published: u32,
     /// Hairpin connections with this owner's container as the server.
     pub(crate) hairpins: u32,
+    /// Connections with a shared port.
+    pub(crate) sharing: u32,
     /// Connections of an earlier epoch are revoked.
     pub(crate) since: u32,
     /// Revoked connections await reclaim.
@@ -83,6 +85,7 @@ impl Owner {
         flows: 0,
         published: 0,
         hairpins: 0,
+        sharing: 0,
         since: 0,
         awaits_reclaim: false,
         ports: [0; POOLS],

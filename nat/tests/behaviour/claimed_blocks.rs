@@ -22,7 +22,7 @@ fn ports_are_awaited_while_there_may_be_more_and_refused_when_there_are_none() {
     let request = BlockRequest { transport: Transport::Udp, blocks: 16 };
     assert!(nat.nat.has_block_request());
     assert_eq!((nat.nat.poll_block_request(), nat.nat.poll_block_request()), (Some(request), None));
-    nat.nat.claim_blocks(Transport::Udp, &firsts(3..5), 200);
+    nat.nat.claim_blocks(Transport::Udp, &firsts(3..5), 157);
     let ports: Vec<_> = (1..=128).map(|port| ask(&mut nat, port).expect("a port")).collect();
     assert!(ports.iter().all(|port| (20_192..20_320).contains(port)), "{ports:?}");
     // Nobody yields while more may come; at the end of what may be had, the share counts.
@@ -35,6 +35,29 @@ fn ports_are_awaited_while_there_may_be_more_and_refused_when_there_are_none() {
     assert_eq!((refused, nat.nat.counters().connections_evicted), (25, 26));
 }
 
+/// The sender repeats it: none is refused, and none is lost to another port.
+#[test]
+fn the_first_packet_of_each_transport_awaits_its_ports() {
+    let mut nat = Lab::claiming(policy());
+    let from = |port| format!("{A}:{port}");
+    let web = "198.51.100.7:80";
+    for (transport, first) in [
+        (Transport::Tcp, tcp(&from(1), web, segment(SYN, 1, 0, 0))),
+        (Transport::Udp, udp(&from(1), web)),
+        (Transport::Sctp, sctp(&from(1), web)),
+    ] {
+        assert_eq!(nat.send(internal(1), &first), Err(NatDrop::PortAwaited), "{transport:?}");
+        assert_eq!(nat.send(internal(1), &first), Err(NatDrop::PortAwaited), "{transport:?}");
+        let request = nat.nat.poll_block_request();
+        assert_eq!(request, Some(BlockRequest { transport, blocks: 16 }));
+        nat.nat.claim_blocks(transport, &firsts(7..23), 157);
+        let sent = nat.send(internal(1), &first);
+        let Ok(vswitch_nat::Translation::Edit { edit, .. }) = sent else { panic!("{sent:?}") };
+        assert!((20_448..21_472).contains(&edit.src.port), "{transport:?} {}", edit.src.port);
+    }
+    assert_eq!(nat.nat.counters().connections_no_port, 0);
+}
+
 #[test]
 fn identifiers_of_echoes_are_not_claimed() {
     let mut nat = Lab::claiming(policy());
@@ -45,7 +68,7 @@ fn identifiers_of_echoes_are_not_claimed() {
 #[test]
 fn a_block_with_a_port_in_use_or_at_rest_is_not_returned() {
     let mut nat = Lab::claiming(policy());
-    nat.nat.claim_blocks(Transport::Udp, &firsts(0..100), 199);
+    nat.nat.claim_blocks(Transport::Udp, &firsts(0..100), 157);
     let port = ask(&mut nat, 1).expect("a port");
     let block = 20_000 + (port - 20_000) / 64 * 64;
     assert!(nat.nat.collect_empty_blocks(Transport::Udp).is_empty());
@@ -59,14 +82,14 @@ fn a_block_with_a_port_in_use_or_at_rest_is_not_returned() {
     }
     returned.sort_unstable();
     returned.dedup();
-    nat.nat.claim_blocks(Transport::Udp, &returned, 199);
+    nat.nat.claim_blocks(Transport::Udp, &returned, 157);
     assert!(ask(&mut nat, 5_000).is_ok());
 }
 
 #[test]
 fn blocks_of_a_pool_that_allocates_no_more_return_after_the_rest_of_their_ports() {
     let mut nat = Lab::claiming(policy());
-    nat.nat.claim_blocks(Transport::Tcp, &firsts(0..100), 199);
+    nat.nat.claim_blocks(Transport::Tcp, &firsts(0..100), 157);
     for port in 1..=1_000 {
         let (from, web) = (format!("{A}:{port}"), "198.51.100.7:80");
         let external = nat.establish(&from, web).to_string();
@@ -77,7 +100,7 @@ fn blocks_of_a_pool_that_allocates_no_more_return_after_the_rest_of_their_ports(
     let mut returned = 0;
     for _ in 0..4 {
         returned += nat.nat.collect_empty_blocks(Transport::Tcp).len();
-        nat.nat.set_obtainable_blocks(Transport::Tcp, 199);
+        nat.nat.set_obtainable_blocks(Transport::Tcp, 157);
     }
     assert_eq!(returned, 84);
 }

@@ -57,6 +57,10 @@ pub(crate) fn udp(src: &str, dst: &str) -> View {
     view_of(tuple(Transport::Udp, src, dst), None, false)
 }
 
+pub(crate) fn sctp(src: &str, dst: &str) -> View {
+    view_of(tuple(Transport::Sctp, src, dst), None, false)
+}
+
 pub(crate) fn echo(src: &str, dst: &str, id: u16, is_request: bool) -> View {
     let (src, dst) = (Endpoint::new(ip(src), id), Endpoint::new(ip(dst), id));
     view_of(Tuple { transport: Transport::Echo, src, dst }, None, is_request)
@@ -92,7 +96,7 @@ pub(crate) fn policy() -> Policy {
         external_v6: Some(EXTERNAL6.parse().expect("an address")),
         sources: Vec::new(),
         host_addrs: vec![ip(EXTERNAL), ip("10.99.0.1"), ip(EXTERNAL6), ip("fd00:99::1")],
-        ports: 20_000..=32_767,
+        ports: 20_000..=29_999,
         published: Vec::new(),
         quota: 10_000,
     }
@@ -143,7 +147,7 @@ impl Lab {
         Self::around(nat.with_claimed_blocks(), policy)
     }
 
-    fn around(nat: Nat, policy: Policy) -> Self {
+    pub(crate) fn around(nat: Nat, policy: Policy) -> Self {
         let compiled = CompiledPolicy::compile(policy.clone(), None);
         let mut lab = Self { nat, policy, compiled, now: Time(77_000_000_000) };
         lab.revalidate();

@@ -56,7 +56,7 @@ fn one_owner_cannot_take_all_ports() {
     for port in 1..=SHARE {
         nat.establish(&from(port), WEB);
     }
-    let refused = nat.send(internal(1), &tcp(&from(81), R, segment(SYN, 1, 0, 0)));
+    let refused = nat.send(internal(1), &tcp(&from(81), WEB, segment(SYN, 1, 0, 0)));
     assert_eq!(refused, Err(NatDrop::PortsExhausted));
     assert_eq!(nat.nat.counters().connections_no_port, 1);
     nat.edit(internal(2), &tcp("10.99.0.3:1", R, segment(SYN, 1, 0, 0)));

@@ -25,7 +25,7 @@ fn set(source: &str, held: &[&str]) -> SourceSet {
 fn by(moved: SourceSet, moved6: SourceSet) -> Policy {
     let sets = vec![set(ONE, &[ONE]), set(ONE6, &[ONE6]), moved, moved6];
     let routes = [("0.0.0.0", 0, 0), ("::", 0, 1), ("203.0.113.0", 24, 2), ("2a00::", 16, 3)];
-    let routes = routes.map(|(net, len, set)| (ip(net), len, set));
+    let routes = routes.map(|(net, len, set)| (ip(net), len, Some(set)));
     let sources = Arc::new(Sources::new(sets).with_layer(routes));
     let mut policy = policy();
     policy.host_addrs.extend([OTHER, OTHER6].map(ip));
@@ -178,7 +178,7 @@ fn with_an_ipv6_address_that_is_gone_for_seconds_its_connections_end() {
     gone.external_v6 = Some(OTHER6.parse().expect("an address"));
     gone.host_addrs.retain(|address| *address != ip(ONE6));
     let sets = vec![set(ONE, &[ONE]), set(OTHER6, &[OTHER6])];
-    let routes = [(ip("0.0.0.0"), 0, 0), (ip("::"), 0, 1)];
+    let routes = [(ip("0.0.0.0"), 0, Some(0)), (ip("::"), 0, Some(1))];
     gone.sources = vec![(Zone(0), Arc::new(Sources::new(sets).with_layer(routes)))];
     // It comes back in time.
     nat.policy = gone.clone();

@@ -10,6 +10,7 @@ mod fragments;
 mod hostile;
 mod packet;
 mod rewriting;
+mod shared_ports;
 mod table;
 mod transfer;
 

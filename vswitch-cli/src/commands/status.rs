@@ -103,6 +103,10 @@ fn uplink(uplink: &UplinkStatus, is_first: bool) -> Vec<(&'static str, String)> 
         0 => publications.to_string(),
         pending => format!("{publications}, and {pending} pending (`vswitch inspect` says why)"),
     };
+    let connections = match uplink.connections_sharing {
+        0 => uplink.connections.to_string(),
+        sharing => format!("{}, {sharing} of them share ports", uplink.connections),
+    };
     let own = [
         ("uplink", state),
         ("  NAT", uplink.mode.to_string()),
@@ -113,7 +117,7 @@ fn uplink(uplink: &UplinkStatus, is_first: bool) -> Vec<(&'static str, String)> 
     let common = [
         ("  SNAT ports", uplink.snat_ports.clone()),
         ("  published", publications),
-        ("  connections", uplink.connections.to_string()),
+        ("  connections", connections),
     ];
     own.into_iter().chain(common.into_iter().filter(|_| is_first)).collect()
 }
@@ -248,10 +252,11 @@ dns         on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
             mtu: Some(1500),
             ipv4: vec!["192.0.2.1".parse().unwrap()],
             ipv6: Vec::new(),
-            snat_ports: "20000-32767".into(),
+            snat_ports: "20000-29999".into(),
             publications: 2,
             publications_pending: 1,
             connections: 7,
+            connections_sharing: 3,
         };
         let status = Status { uplinks: vec![detail.clone()], ..status };
         let shown = crate::output::painted(&render(&status), false);
@@ -263,9 +268,9 @@ uplink         eth0, waiting (there is no default route)
   device       eth0, MTU 1500
   ipv4         192.0.2.1
   ipv6         -
-  SNAT ports   20000-32767
+  SNAT ports   20000-29999
   published    2, and 1 pending (`vswitch inspect` says why)
-  connections  7
+  connections  7, 3 of them share ports
 "
             ),
             "{shown}"

@@ -41,7 +41,8 @@ pub(crate) struct UpArgs {
     /// IPv6 subnet; the host has its first address [default: as before, at first a random fd../64]
     #[arg(long, value_name = "SUBNET")]
     subnet6: Option<Subnet6>,
-    /// Egress: auto (all devices that lead out), devices by name, kernel NAT, or none [default: auto]
+    /// Egress: auto (all NICs, bonds, VLANs, veths and bridges of these that lead out, but docker* and its like),
+    /// devices by name, kernel NAT, or none [default: auto]
     #[arg(long, value_name = "auto|IFACE,..|kernel|none")]
     #[arg(add = complete::words(&["auto", "kernel", "none"]))]
     uplink: Option<Uplink>,

@@ -35,6 +35,16 @@ fn idle_connections_and_a_removed_socket_shut_nobody_out() {
             host.vswitch(&["status"]).status.success()
         });
     }
+    // One line of the log while something else is in its place.
+    let other = host.path("other");
+    fs::write(&other, "").and_then(|()| fs::rename(&other, &socket)).expect("its place");
+    std::thread::sleep(Duration::from_millis(2500));
+    let lines = || host.log().matches("the file of the socket is gone").count();
+    assert_eq!(lines(), 1, "{}", host.log());
+    fs::remove_file(&socket).expect("remove the other file");
+    wait_for("the socket is made again", Duration::from_secs(5), || {
+        host.vswitch(&["status"]).status.success()
+    });
     host.down();
     assert!(!socket.exists());
     before.assert_same(&Snapshot::take(host.netns()));

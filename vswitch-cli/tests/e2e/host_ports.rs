@@ -43,23 +43,6 @@ while True:
             key.fileobj.sendto(b'the host', peer)
 ";
 
-/// Asks each of these, one after the other; prints those that did not answer: `ADDR PROTOCOL/PORT...`.
-const ASK_ALL: &str = "\
-import socket, sys
-address = sys.argv[1]
-family = socket.AF_INET6 if ':' in address else socket.AF_INET
-for what in sys.argv[2:]:
-    protocol, port = what.split('/')
-    s = socket.socket(family, socket.SOCK_STREAM if protocol == 'tcp' else socket.SOCK_DGRAM)
-    s.settimeout(3)
-    try:
-        s.connect((address, int(port)))
-        if protocol == 'udp': s.send(b'who?')
-        assert s.recv(100) == b'the host'
-    except OSError as error:
-        print(what, type(error).__name__)
-";
-
 /// Asks from so many sockets, each of which stays open, and prints the ports that it appears from: `PROTOCOL ADDR PORT COUNT`.
 const APPEAR: &str = "\
 import socket, sys
@@ -166,10 +149,8 @@ fn a_port_is_the_hosts_or_a_containers_never_both() {
     // All but one block of UDP are the switch's.
     assert_eq!(bound.len(), 64, "{bound:?}");
     for address in [HOST4, HOST6] {
-        let address = address.to_string();
-        let mut ask = vec!["python3", "-c", ASK_ALL, &address];
-        ask.extend(&bound);
-        assert_eq!(remote.far().ok(&ask), "", "all of them answer");
+        let said = remote.far().ask_each(address, &bound);
+        assert!(said.iter().all(|it| it == "the"), "all of them answer: {said:?}");
     }
     let of_host: BTreeSet<u16> =
         bound.iter().filter_map(|it| it.strip_prefix("udp/")?.parse().ok()).collect();

@@ -73,6 +73,7 @@ mod run_networks;
 mod scale;
 mod service;
 mod service_tagged;
+mod shared_ports;
 mod side_by_side;
 mod sources;
 mod tools;

@@ -8,25 +8,6 @@ use testkit::{Collector, FAR4, FAR6, HOST4, HOST6, Netns, Remote, wait_for};
 
 use crate::harness::Host;
 
-/// Reply of the host at each port: `ADDR PROTOCOL/PORT...`; prints a line for each.
-const PROBE: &str = "\
-import socket, sys
-address = sys.argv[1]
-family = socket.AF_INET6 if ':' in address else socket.AF_INET
-for what in sys.argv[2:]:
-    protocol, port = what.split('/')
-    s = socket.socket(family, socket.SOCK_STREAM if protocol == 'tcp' else socket.SOCK_DGRAM)
-    s.settimeout(3)
-    try:
-        s.connect((address, int(port)))
-        if protocol == 'udp':
-            s.send(b'who am I?')
-        said = s.recv(100).decode().split(' ')[0]
-    except OSError as error:
-        said = type(error).__name__
-    print(what, said)
-";
-
 /// Begins a connection, and a datagram, from each of these senders, to a port of each protocol: `IFNAME MAC DST
 /// PORT SRC...`.
 const PRETEND: &str = "\
@@ -64,17 +45,13 @@ fn ports_that_nobody_published_are_the_hosts_as_before() {
     let services = [HOST4, HOST6].map(|own_address| {
         [own.serve("tcp", own_address, 7000), own.serve("udp", own_address, 7000)]
     });
-    let probe = |address: IpAddr| {
-        let address = address.to_string();
-        remote.far().ok(&[&["python3", "-c", PROBE, &address][..], &PORTS].concat())
-    };
+    let probe = |address: IpAddr| remote.far().ask_each(address, &PORTS);
     let answers = |far: IpAddr| {
-        let line = |what: &&str| {
-            let said = far.to_string();
-            let is_open = what.ends_with("/7000");
-            format!("{what} {}\n", if is_open { &said } else { "ConnectionRefusedError" })
+        let said = |what: &&str| match what.ends_with("/7000") {
+            true => far.to_string(),
+            false => "ConnectionRefusedError".to_owned(),
         };
-        PORTS.iter().map(line).collect::<String>()
+        PORTS.iter().map(said).collect::<Vec<_>>()
     };
     for (address, far) in [(HOST4, FAR4), (HOST6, FAR6)] {
         assert_eq!(probe(address), answers(far), "before");
@@ -88,10 +65,6 @@ fn ports_that_nobody_published_are_the_hosts_as_before() {
         let _service = remote.far().serve("udp", far, 7000);
         a.ask("udp", far, 7000);
     }
-    let probe = |address: IpAddr| {
-        let address = address.to_string();
-        remote.far().ok(&[&["python3", "-c", PROBE, &address][..], &PORTS].concat())
-    };
     for (address, far) in [(HOST4, FAR4), (HOST6, FAR6)] {
         assert_eq!(probe(address), answers(far), "with a switch");
     }

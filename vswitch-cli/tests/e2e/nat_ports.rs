@@ -82,11 +82,16 @@ fn no_port_left_is_counted_and_told_and_hurts_nobody_else() {
             assert!(b.can_ask(protocol, far, 7000), "the neighbour by {protocol}");
             assert!(host.netns().can_ask(protocol, far, 7000), "the host by {protocol}");
         }
-        assert!(a.can_ask("udp", far, 7000) && !a.can_ask("tcp", far, 7000));
+        // Of the container itself only connections to that destination have no port.
+        assert!(a.can_ask("udp", far, 7000) && a.can_ask("tcp", far, 7000));
+        let before = drops();
+        assert!(!a.can_ask("tcp", far, port), "one more to where all its ports lead");
+        assert!(drops() > before, "{:?}", host.inspect("a").drops_by_reason);
         flow.arrives();
         // Ended, they make room for others.
         drop(holding);
-        wait_for("there are ports again", Duration::from_secs(5), || a.can_ask("tcp", far, 7000));
+        let _tcp = remote.far().serve("tcp", far, port);
+        wait_for("there are ports again", Duration::from_secs(5), || a.can_ask("tcp", far, port));
     }
     host.balanced();
 }

@@ -17,13 +17,13 @@ while True:
     s.sendto(b'answer to ' + peer[0].encode(), (peer[0], 0))
 ";
 
-/// Sends a packet of a protocol and prints the answer: `ADDR PROTOCOL`.
+/// Sends a packet of a protocol and prints the answer: `ADDR PROTOCOL SECONDS`.
 const ASK: &str = "\
 import socket, sys
 address, protocol = sys.argv[1], int(sys.argv[2])
 v6 = ':' in address
 s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW, protocol)
-s.settimeout(0.5)
+s.settimeout(float(sys.argv[3]))
 s.sendto(b'question', (address, 0))
 data = s.recv(2000)
 print((data if v6 else data[20:]).decode())
@@ -36,14 +36,14 @@ fn protocols_without_ports_reach_the_world_and_their_answers_come_back() {
     for (far, protocol, own) in [(FAR4, "47", "192.0.2.1"), (FAR6, "50", "2001:db8::1")] {
         let far = far.to_string();
         let _service = remote.far().spawn(&["python3", "-c", ANSWER, &far, protocol]);
-        let ask = ["python3", "-c", ASK, &far, protocol];
-        let mut answer = String::new();
-        wait_for("an answer", READY_MAX, || {
-            let output = a.exec(&ask);
-            answer = output.stdout.trim().to_owned();
-            output.status.success()
+        wait_for("the service listens", READY_MAX, || {
+            let sockets = remote.far().ok(&["ss", "-wanH"]);
+            sockets.lines().any(|it| it.contains(&far) && it.contains(&format!(":{protocol} ")))
         });
-        assert_eq!(answer, format!("answer to {own}"));
+        // The first packet leaves once its answer comes to the switch.
+        let output = a.exec(&["python3", "-c", ASK, &far, protocol, "3"]);
+        assert_eq!(output.stdout.trim(), format!("answer to {own}"), "{output}");
+        let ask = ["python3", "-c", ASK, &far, protocol, "0.5"];
         // Another container with the same remote is refused, with a reason.
         assert!(!b.exec(&ask).status.success());
     }
@@ -61,7 +61,7 @@ fn the_hosts_own_come_first(host: &Host, remote: &Remote, (a, b): (&Container, &
     // The host first.
     let far = FAR4.to_string();
     let _service = remote.far().spawn(&["python3", "-c", ANSWER, &far, "50"]);
-    let ask = ["python3", "-c", ASK, &far, "50"];
+    let ask = ["python3", "-c", ASK, &far, "50", "0.5"];
     wait_for("an answer for the host", READY_MAX, || {
         host.net().netns().exec(&ask).status.success()
     });
@@ -74,7 +74,7 @@ fn the_hosts_own_come_first(host: &Host, remote: &Remote, (a, b): (&Container, &
     // A container first: it has answers already.
     let far = FAR6.to_string();
     let _service = remote.far().spawn(&["python3", "-c", ANSWER, &far, "50"]);
-    let ask = ["python3", "-c", ASK, &far, "50"];
+    let ask = ["python3", "-c", ASK, &far, "50", "0.5"];
     wait_for("an answer", READY_MAX, || a.exec(&ask).status.success());
     wait_for("an answer for the host", READY_MAX, || {
         host.net().netns().exec(&ask).status.success()

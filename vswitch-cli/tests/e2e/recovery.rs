@@ -29,6 +29,14 @@ time.sleep(float(seconds))
 subprocess.run(['ip', 'link', 'del', name], check=True)
 ";
 
+/// Holds a TAP of that name, as another switch does.
+const HELD: &str = "\
+import fcntl, os, struct, sys, time
+tun = os.open('/dev/net/tun', os.O_RDWR)
+fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH22x', sys.argv[1].encode(), 0x1002))
+time.sleep(600)
+";
+
 /// As [`LEFT_OVER`] in that namespace.
 #[track_caller]
 fn left_over(netns: &Netns, name: &str, mac: &str) -> Process {
@@ -86,6 +94,8 @@ fn what_a_killed_switch_left_is_waited_for_and_nothing_that_lives_is_dropped() {
     assert_eq!((kept.state, kept.publish.len()), (PortState::Fault, 1), "{kept:?}");
     assert!(kept.fault.is_some_and(|it| it.contains("eth0")));
     assert!(host.ok(&["inspect", "b"]).contains("fault: "));
+    let joined = host.vswitch(&["run", "--network", "container:b", "--", "true"]);
+    assert!(joined.status.success() && joined.stderr.contains("out of order"), "{joined}");
     assert_eq!(read(&document_path(&host))["attachments"].as_array().map(Vec::len), Some(2));
     let taken = host.namespace("taken");
     let other = ["attach", "--netns", taken.name(), "--name", "other", "--ip"];
@@ -97,6 +107,31 @@ fn what_a_killed_switch_left_is_waited_for_and_nothing_that_lives_is_dropped() {
     b.ping_soon(b.gateway(), Duration::from_secs(5));
     assert!(host.ok(&["fdb"]).contains("02:00:00:00:77:01"), "its static entry is kept");
     assert!(copies(&host).is_empty(), "nothing was lost");
+}
+
+/// `down` after a kill removes the tables, though the kernel has yet to remove the uplink's TAP. That of a program that
+/// runs is no left-over: the next start says so instead of waiting a minute.
+#[test]
+fn a_tap_that_goes_is_told_from_one_that_stays() {
+    let mut host = Host::new();
+    host.up(&["--uplink", "auto"]);
+    let mac = host.netns().mac("up-br0");
+    assert!(host.netns().ok(&["nft", "list", "tables"]).contains("vswitch"));
+    host.kill();
+    let _goes = left_over(host.netns(), "up-br0", &mac);
+    host.ok(&["down"]);
+    assert!(!host.netns().ok(&["nft", "list", "tables"]).contains("vswitch"));
+    wait_for("the TAP is gone", Duration::from_secs(20), || {
+        !host.netns().links().iter().any(|link| link == "up-br0")
+    });
+    let _stays = host.netns().spawn(&["python3", "-c", HELD, "up-br0"]);
+    wait_for("the TAP is held", Duration::from_secs(20), || {
+        host.netns().links().iter().any(|link| link == "up-br0")
+    });
+    let start = Instant::now();
+    let output = host.vswitch(&["up", "--bridge", "br0", "--uplink", "auto"]);
+    assert!(output.code() == 1 && output.stderr.contains("is of python3 (process"), "{output}");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 /// A FIFO in the place of the document, then records that were edited to what cannot be.

@@ -54,7 +54,7 @@ fn a_hang_up_of_the_terminal_reaches_the_command() {
     }
 }
 
-/// With all that the command has started: a session of its own, a namespace of its own.
+/// With all that the command has started: an orphan with a session of its own, one with namespaces of its own.
 #[test]
 fn a_kill_ends_the_command_and_its_attachment() {
     let host = Host::with_switch();
@@ -63,11 +63,11 @@ fn a_kill_ends_the_command_and_its_attachment() {
     for kind in ["br0", "container:a", "host"] {
         let pids = host.path("pids");
         let _ = fs::remove_file(&pids);
-        let further = match kind {
-            "host" => "",
-            _ => "setsid sleep 600 & echo $! >>$0.new; unshare -m sleep 600 & echo $! >>$0.new;",
-        };
-        let script = format!("{further} echo $$ >>$0.new; mv $0.new $0; while :; do sleep 1; done");
+        let orphan = "(env -i setsid sleep 600 & echo $! >>$0.new)";
+        let further = "unshare -m -u sleep 600 & echo $! >>$0.new";
+        let script = format!(
+            "{orphan}; {further}; echo $$ >>$0.new; mv $0.new $0; while :; do sleep 1; done"
+        );
         let file = pids.display().to_string();
         let args = ["run", "--name", "r", "--network", kind, "--", "sh", "-c", &script, &file];
         let run = Process::spawn(host.command(&args).stdin(Stdio::null()));

@@ -107,8 +107,7 @@ fn no_address_but_the_bridges(host: &Host, a: &Container) {
     host.netns()
         .run_lines(&["ip addr del 203.0.113.7/32 dev lo", "ip route replace default dev nic0"]);
     let output = host.netns().exec(&["ip", "route", "get", &FAR4.to_string()]);
-    let own = [a.gateway().to_string(), "192.0.0.8".to_owned()];
-    assert!(!own.iter().any(|own| output.stdout.contains(own.as_str())), "{output}");
+    assert!(!output.stdout.contains(&a.gateway().to_string()), "{output}");
     for inside in [a.v4(), a.v6()] {
         host.netns().ping(inside);
     }
@@ -138,7 +137,6 @@ fn long_flows_follow_the_route_and_the_address() {
     host.netns().run_lines(&[
         "ip addr add 203.0.113.1/24 dev nic2",
         "ip addr add 2001:db8:2::1/64 dev nic2 nodad",
-        "ip addr add fe80::1/64 dev nic2 nodad",
     ]);
     let far = remote.far();
     let _senders =

@@ -72,6 +72,14 @@ fn parts_are_restored_or_shown() {
         a.ping_soon(a.gateway6(), SOON);
         netns.ping_soon(a.v4(), SOON);
     }
+    // A lost route is added alone: what others route by br0 stays.
+    let subnet = format!("{}/16", a.gateway().to_string().replace(".0.1", ".0.0"));
+    let further = ["ip", "route", "add", "198.18.0.0/15", "via", &a.v4().to_string(), "dev", "br0"];
+    netns.ok(&further);
+    netns.ok(&["ip", "route", "del", &subnet, "dev", "br0"]);
+    let of_br0 = || netns.ok(&["ip", "route", "show", "dev", "br0"]);
+    wait_for("the route is there again", SOON, || of_br0().contains(&subnet));
+    assert!(of_br0().contains("198.18.0.0/15"), "{}", of_br0());
     assert!(host.status().restored >= 6, "{before}\n{}\n{}", addresses(), host.log());
     assert_eq!(host.status().host_faults, Vec::<String>::new());
     netns.ok(&["ip", "link", "set", "br0", "name", "mine"]);
@@ -89,15 +97,20 @@ fn parts_are_restored_or_shown() {
     wait_for("it is in order again", SOON, || host.ls()[0].state == PortState::Up);
 }
 
-/// `--uplink kernel` needs forwarding, whoever switches it off.
+/// `--uplink kernel` needs forwarding, whoever switches it off, and who did so has it off in the end, though it was on at
+/// the start.
 #[test]
 fn forwarding_is_switched_on_again() {
-    let host = Host::with_switch_args(&["--uplink", "kernel"]);
+    let mut host = Host::new();
     let path = "/proc/sys/net/ipv4/ip_forward";
+    host.netns().ok(&["sh", "-c", &format!("echo 1 > {path}")]);
+    host.up(&["--uplink", "kernel"]);
     assert_eq!(setting(host.netns(), path), "1");
     host.netns().ok(&["sh", "-c", &format!("echo 0 > {path}")]);
     wait_for("it is on again", SOON, || setting(host.netns(), path) == "1");
     assert!(host.status().restored >= 1);
+    host.down();
+    assert_eq!(setting(host.netns(), path), "0");
 }
 
 /// The neighbour table of a host port that was down for a moment.

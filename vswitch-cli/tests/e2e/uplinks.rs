@@ -93,6 +93,7 @@ fn containers_use_each_nic_as_the_host_does() {
     assert_eq!(host.netns().ask("udp", FAR4, 7000).0, HOST4);
     host.netns().ok(&["ip", "rule", "del", "priority", "100"]);
     appears_from(&web, FAR4, &HOST4.to_string());
+    one_container_has_rules(&host, &web);
     // A client that the default route does not lead to: the answer leaves by the rule for its source.
     let asks = |from: &str| {
         let args = ["python3", "-c", ASK_FROM, from, "203.0.113.1", "8080"];
@@ -121,7 +122,31 @@ fn containers_use_each_nic_as_the_host_does() {
     wait_for("the hint", FOLLOWED_MAX, || {
         host.status().uplink_hints.iter().any(|hint| hint.contains("ipproto"))
     });
+    let said = host.vswitch(&["doctor"]).stdout;
+    assert!(said.contains("ipproto"), "{said}");
     host.balanced();
+}
+
+/// Rules for one container, which table 100 leads out by the second NIC; another one stays at the first.
+fn one_container_has_rules(host: &Host, another: &Container) {
+    let one = host.container("one");
+    host.netns().run_lines(&[
+        "ip route add default via 2001:db8:2::254 table 100",
+        &format!("ip rule add from {} lookup 100", one.v4()),
+        &format!("ip -6 rule add from {} lookup 100", one.v6()),
+    ]);
+    let routes = [(FAR4, HOST4, "203.0.113.1"), (FAR6, HOST6, "2001:db8:2::1")];
+    for (far, own, own2) in routes {
+        appears_from(&one, far, own2);
+        assert_eq!(another.ask("udp", far, 7000).0, own);
+    }
+    host.netns().run_lines(&[
+        &format!("ip rule del from {}", one.v4()),
+        &format!("ip -6 rule del from {}", one.v6()),
+    ]);
+    for (far, own, _) in routes {
+        appears_from(&one, far, &own.to_string());
+    }
 }
 
 /// Connects from an address, and reads an answer.
@@ -198,6 +223,10 @@ fn containers_of_docker0_reach_published_ports() {
     let other = ["-p", "8081:80", "--allow-from", "198.51.100.0/24"];
     let limited = host.container_with("limited", &other);
     let _limited = limited.serve("tcp", ANY4, 80);
+    let sources = ["--allow-from", "172.17.0.0/24", "--allow-from", "172.17.0.0/16"];
+    let mut options = vec!["-p", "8082:80", "-p", "172.17.0.1:8083:80/udp"];
+    options.extend(sources.iter().chain(&["--allow-from", "fd17::/64"]));
+    let allowed = host.container_with("allowed", &options);
     host.netns().set_sysctl("net/ipv4/ip_forward", "1");
     host.netns().set_sysctl("net/ipv6/conf/all/forwarding", "1");
     for (any, own, near) in [(ANY4, HOST4, "172.17.0.1"), (ANY6, HOST6, "fd17::1")] {
@@ -210,6 +239,12 @@ fn containers_of_docker0_reach_published_ports() {
         }
     }
     assert!(!docker.can_ask("tcp", HOST4, 8081), "only for others");
+    let _udp = allowed.serve("udp", ANY4, 80);
+    for (any, own) in [(ANY4, HOST4), (ANY6, HOST6)] {
+        let _service = allowed.serve("tcp", any, 80);
+        wait_for("a sender that may", FOLLOWED_MAX, || docker.can_ask("tcp", own, 8082));
+    }
+    wait_for("at an address", FOLLOWED_MAX, || docker.can_ask("udp", address("172.17.0.1"), 8083));
     assert_eq!(uplinks(&host), ["nic0"]);
     host.balanced();
 }

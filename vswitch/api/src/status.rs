@@ -169,4 +169,6 @@ pub struct UplinkStatus {
     pub publications_pending: usize,
     /// Number of tracked connections.
     pub connections: usize,
+    /// Number of those that share their SNAT port with connections to other destinations, since ports are short.
+    pub connections_sharing: usize,
 }

@@ -18,6 +18,7 @@ combined_counters! {
             fdb_entries: Gauge "vswitch_fdb_entries" "MAC addresses in the worker's FDB.";
             mdb_entries: Gauge "vswitch_multicast_listeners" "Multicast listeners, each port of each group counted.";
             connections: Gauge "vswitch_nat_connections" "Connections that are translated or, between networks, tracked.";
+            connections_sharing: Gauge "vswitch_nat_sharing_connections" "Connections that share their external port with connections to other destinations.";
             fdb_sync_drops: Counter "vswitch_fdb_sync_drops_total" "Learnt addresses that another worker's full queue refused; it floods until it learns them itself.";
         }
         /// Frames and addresses, counted by the stages of the datapath.
@@ -55,8 +56,8 @@ combined_counters! {
         RouterCounters {
             translated: Counter "vswitch_nat_translated_frames_total" "Frames that were translated.";
             routed: Counter "vswitch_routed_frames_total" "Frames sent to a container of another network, not translated.";
-            resets_sent: Counter "vswitch_nat_resets_sent_total" "TCP resets that the switch sent: the segment belonged to no connection.";
-            resets_suppressed: Counter "vswitch_nat_resets_suppressed_total" "TCP resets not sent: their port had reached its rate.";
+            resets_sent: Counter "vswitch_nat_resets_sent_total" "TCP resets and SCTP aborts that the switch sent: the packet belonged to no connection.";
+            resets_suppressed: Counter "vswitch_nat_resets_suppressed_total" "TCP resets and SCTP aborts not sent: their port had reached its rate.";
             icmp_errors_sent: Counter "vswitch_icmp_errors_sent_total" "ICMP errors that the switch sent.";
             icmp_errors_suppressed: Counter "vswitch_icmp_errors_suppressed_total" "ICMP errors not sent: their port had reached its rate.";
             resolves_dropped: Counter "vswitch_neighbour_resolves_dropped_total" "Next hops not resolved yet: too many requests waited.";
@@ -72,6 +73,7 @@ combined_counters! {
             connections_over_quota: Counter "vswitch_nat_quota_refusals_total" "Connections refused: their container had its quota.";
             connections_table_full: Counter "vswitch_nat_table_full_refusals_total" "Connections refused: the table was full.";
             connections_no_port: Counter "vswitch_nat_no_port_refusals_total" "Connections refused: no external port was free.";
+            connections_shared: Counter "vswitch_nat_shared_port_connections_total" "Connections created that share their external port with connections to other destinations, since ports were short.";
             connections_port_awaited: Counter "vswitch_nat_port_awaited_total" "Packets dropped while further external ports were being claimed.";
         }
         /// Counted while fragments wait for the head of their packet.

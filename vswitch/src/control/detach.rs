@@ -31,8 +31,11 @@ struct Detachment {
 impl Control {
     /// Detaches a container from all of its networks.
     pub(crate) async fn detach(&self, name: &str) -> Result<(), ControlError> {
-        let keys = self.0.model().find_all(name)?;
-        let control = self.clone();
+        let found = self.0.model().find_all(name);
+        if found.is_err() && self.forget_deferred(name).await? {
+            return Ok(());
+        }
+        let (keys, control) = (found?, self.clone());
         task(async move {
             control.0.check_not_ending()?;
             // All begin before the first one ends: none of them takes over from another.

@@ -36,6 +36,7 @@ mod attach_spec;
 mod cached;
 mod compile;
 mod container;
+mod deferred;
 mod describe;
 mod document;
 mod endpoint;
@@ -63,6 +64,7 @@ mod waiting;
 pub(crate) use allocate::local_mac;
 pub(crate) use attach_spec::{AttachSpec, ConfiguredBy};
 use cached::Cached;
+pub(crate) use deferred::Deferred;
 pub(crate) use endpoint::{Binding, Endpoint, EndpointState};
 pub(crate) use key::{EndpointKey, NetworkName};
 pub(crate) use lease::Lease;
@@ -92,6 +94,8 @@ pub(crate) struct Model {
     endpoints: BTreeMap<EndpointKey, Endpoint>,
     /// Faults of the switch's parts on the host, by their names (`control/upkeep.rs`).
     host_faults: BTreeMap<String, String>,
+    /// Records that have no room now.
+    deferred: Vec<Deferred>,
     /// Pools of IPAM clients, by their subnets.
     pools: BTreeMap<IpNet, AddressPool>,
     /// The slot of the service port, and the MAC address of its TAP.
@@ -114,6 +118,7 @@ impl Model {
             uplink: None,
             endpoints: BTreeMap::new(),
             host_faults: BTreeMap::new(),
+            deferred: Vec::new(),
             pools: BTreeMap::new(),
             service: None,
             slots: Slots::new(slots),

@@ -5,7 +5,9 @@
 //! the publisher stays locked during a change, and each change adds to the set before it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
+use ipnet::IpNet;
 use vswitch_api::publish::{PortSpec, Publication};
 
 use super::error::ControlError;
@@ -13,7 +15,7 @@ use super::model::{EndpointKey, Lease};
 use super::name::Name;
 use super::store::Document;
 use crate::host::conntrack;
-use crate::host::nft::{Forward, Published};
+use crate::host::nft::{Forward, Forwards, Published};
 use crate::host::reserve::ReserveError;
 use crate::host::stale_flows::StaleFlows;
 use crate::host::uplink::{Uplink, UplinkError};
@@ -22,7 +24,7 @@ use crate::host::uplink::{Uplink, UplinkError};
 #[derive(Debug, Default)]
 pub(super) struct HostPublisher {
     pub(super) uplink: Option<Uplink>,
-    active: Vec<HostPublication>,
+    active: Vec<Arc<HostPublication>>,
 }
 
 /// A publication that is open on the host.
@@ -30,7 +32,7 @@ pub(super) struct HostPublisher {
 struct HostPublication {
     key: EndpointKey,
     ports: PortSpec,
-    forward: Forward,
+    forward: Arc<Forward>,
 }
 
 impl HostPublisher {
@@ -42,11 +44,8 @@ impl HostPublisher {
     ) -> Result<(), UplinkError> {
         let new = publications.iter().filter_map(|one| {
             let (key, ports) = (lease.key(), one.ports);
-            Some(HostPublication {
-                key,
-                ports,
-                forward: forward(&ports, (lease.ipv4, lease.ipv6), !one.allow_from.is_empty())?,
-            })
+            let forward = forward(&ports, (lease.ipv4, lease.ipv6), allowed(one))?;
+            Some(Arc::new(HostPublication { key, ports, forward: Arc::new(forward) }))
         });
         let all = self.active.iter().cloned().chain(new).collect();
         self.load(all).await
@@ -72,10 +71,11 @@ impl HostPublisher {
         let mut all = self.active.clone();
         for one in all.iter_mut().filter(|one| one.key == *from) {
             let to = handed.iter().find(|(_, ports)| *ports == one.ports);
-            let is_limited = one.forward.is_limited;
-            let lead = |to: &Lease, it| forward(it, (to.ipv4, to.ipv6), is_limited);
+            let allow_from = one.forward.allow_from.clone();
+            let lead = |to: &Lease, it| forward(it, (to.ipv4, to.ipv6), allow_from);
             if let Some((lease, forward)) = to.and_then(|(to, it)| Some((to, lead(to, it)?))) {
-                (one.key, one.forward) = (lease.key(), forward);
+                let (key, ports, forward) = (lease.key(), one.ports, Arc::new(forward));
+                *one = Arc::new(HostPublication { key, ports, forward });
             }
         }
         self.load(all).await
@@ -84,13 +84,13 @@ impl HostPublisher {
     /// Notes that one endpoint has another name.
     pub(super) fn rename_endpoint(&mut self, former: &EndpointKey, new: &EndpointKey) {
         let own = self.active.iter_mut().filter(|one| one.key == *former);
-        own.for_each(|one| one.key = new.clone());
+        own.for_each(|one| Arc::make_mut(one).key = new.clone());
     }
 
     /// Notes that all endpoints of a name have another one; nothing changes on the host.
     pub(super) fn rename(&mut self, former: &Name, new: &Name) {
         let own = self.active.iter_mut().filter(|one| one.key.name == *former);
-        own.for_each(|one| one.key.name = new.clone());
+        own.for_each(|one| Arc::make_mut(one).key.name = new.clone());
     }
 
     /// Flows of the host to ports that closed, which the caller of [`Self::close`] waits for without the lock.
@@ -100,16 +100,17 @@ impl HostPublisher {
 
     /// Ends the host's flows to publications of a crashed switch that did not come back.
     pub(super) async fn end_flows_of(&self, former: Vec<Forward>) {
-        let active = self.active.iter().map(|one| one.forward.clone()).collect();
+        let active = self.active.iter().map(|one| Forward::clone(&one.forward)).collect();
         // What has come has ended the flows from before itself.
         conntrack::end_stale(former, active).await;
     }
 
-    async fn load(&mut self, all: Vec<HostPublication>) -> Result<(), UplinkError> {
+    async fn load(&mut self, all: Vec<Arc<HostPublication>>) -> Result<(), UplinkError> {
         let Some(uplink) = self.uplink.as_mut().filter(|_| all != self.active) else {
             return Ok(());
         };
-        uplink.set_published(all.iter().map(|one| one.forward.clone()).collect()).await?;
+        let forwards = all.iter().map(|one| Arc::clone(&one.forward)).collect();
+        uplink.set_published(Forwards::new(forwards)).await?;
         self.active = all;
         Ok(())
     }
@@ -118,17 +119,19 @@ impl HostPublisher {
 /// Publications of a stored document, as they were open on the host.
 pub(super) fn stored(document: &Document) -> Vec<Forward> {
     let forwards = document.attachments.iter().flat_map(|one| {
-        one.publish
-            .iter()
-            .filter_map(|it| forward(&it.ports, (one.ipv4, one.ipv6), !it.allow_from.is_empty()))
+        one.publish.iter().filter_map(|it| forward(&it.ports, (one.ipv4, one.ipv6), allowed(it)))
     });
     forwards.collect()
+}
+
+fn allowed(publication: &Publication) -> Vec<IpNet> {
+    publication.allow_from.iter().map(|prefix| prefix.net()).collect()
 }
 
 fn forward(
     ports: &PortSpec,
     (ipv4, ipv6): (Option<Ipv4Addr>, Option<Ipv6Addr>),
-    is_limited: bool,
+    allow_from: Vec<IpNet>,
 ) -> Option<Forward> {
     let host = ports.host()?;
     let address = ports.address();
@@ -141,7 +144,7 @@ fn forward(
         to4: ipv4.filter(|_| address.is_none_or(|address| address.is_ipv4())),
         to6: ipv6.filter(|_| address.is_none_or(|address| address.is_ipv6())),
         to_port: ports.container().first(),
-        is_limited,
+        allow_from,
     })
 }
 

@@ -3,7 +3,8 @@
 //! An endpoint comes back with its names and addresses if its namespace lives: the same inode and cookie,
 //! in the same boot of the host. That of a container waits for it otherwise. All others are dropped with a line
 //! in the log, and their static entries with them. One that lives and fails is kept and tried again (`kept.rs`);
-//! one whose former interface the kernel has yet to remove waits for that (`left_overs.rs`).
+//! one whose former interface the kernel has yet to remove waits for that (`left_overs.rs`). One that finds all ports in
+//! use stays in the document until there is one (`model/deferred.rs`).
 //!
 //! What makes no sense goes: endpoints whose first addresses a changed subnet no longer has; of further ones, only
 //! these addresses, and of publications only those of a family without addresses. The document is copied before.
@@ -22,9 +23,8 @@ use super::Control;
 use super::error::ControlError;
 use super::left_overs::LeftOvers;
 use super::limits::{LEFT_OVER_ROUND, REPLAY_CONCURRENCY};
-use super::model::Owner;
+use super::model::{Deferred, Owner};
 use super::name::Name;
-use super::random::random;
 use super::store::{Attachment, Document};
 
 /// The result of a replay.
@@ -69,6 +69,9 @@ pub(super) async fn run(control: &Control, document: Document) -> ReplayReport {
     attach_all(control, contested, &mut replayed).await;
     let mut model = control.0.model();
     for record in document.statics {
+        if model.defer_static(&record) {
+            continue;
+        }
         let owner = record.port.map_or(Owner::Host, Owner::Endpoint);
         let network = record.network.parse().map_err(ControlError::Name);
         let key = (record.mac, record.vlan);
@@ -188,12 +191,9 @@ async fn replay(control: &Control, stored: &Attachment) -> Replayed {
     }
     let outcome = match error.is_gone() {
         false => keep(control, stored, &error),
-        true if stored.container.is_some() => match restore_waiting(control, stored) {
+        true if stored.container.is_some() => match control.restore_waiting(stored) {
             Ok(()) => return Replayed::Waits,
-            Err(error) => {
-                log_lost(stored, &error);
-                Replayed::Lost
-            }
+            Err(error) => give_up(control, stored, &error),
         },
         true => {
             tracing::info!(name = %stored.name, %error, "dropped");
@@ -210,16 +210,21 @@ async fn replay(control: &Control, stored: &Attachment) -> Replayed {
 fn keep(control: &Control, stored: &Attachment, error: &ControlError) -> Replayed {
     match control.keep(stored, error) {
         Ok(()) => Replayed::Kept,
-        Err(error) => {
-            log_lost(stored, &error);
-            Replayed::Lost
-        }
+        Err(error) => give_up(control, stored, &error),
     }
 }
 
-fn log_lost(stored: &Attachment, error: &ControlError) {
-    tracing::error!(name = %stored.name, network = stored.network, %error,
-        "cannot be attached again: dropped");
+/// Defers an endpoint that the model has no room for, and drops one that it cannot have.
+fn give_up(control: &Control, stored: &Attachment, error: &ControlError) -> Replayed {
+    let (name, network) = (&stored.name, &stored.network);
+    if error.is_for_room() {
+        tracing::error!(%name, network, %error, "not attached again yet; it is tried again");
+        let deferred = Deferred { record: stored.clone(), statics: Vec::new() };
+        control.0.model().defer(deferred, &error.to_string());
+        return Replayed::Kept;
+    }
+    tracing::error!(%name, network, %error, "cannot be attached again: dropped");
+    Replayed::Lost
 }
 
 /// Drops publications that could never have come, and further addresses that a changed subnet or gateway
@@ -248,15 +253,6 @@ fn drop_unreachable_publications(stored: &mut Attachment) {
         }
         is_possible
     });
-}
-
-/// Lets an endpoint wait whose container does not run, or runs anew.
-fn restore_waiting(control: &Control, stored: &Attachment) -> Result<(), ControlError> {
-    let (inner, spec) = (&control.0, stored.spec()?);
-    let now = inner.started.elapsed();
-    inner.model().restore_waiting(&spec, &stored.ifname, now, &mut random)?;
-    tracing::info!(name = %stored.name, network = stored.network, "waits for its container");
-    Ok(())
 }
 
 #[cfg(test)]

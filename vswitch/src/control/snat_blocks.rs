@@ -12,7 +12,6 @@
 //! further blocks for a while. Workers learn how many blocks they may have in
 //! all: a container's share of the ports is of those.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use nat::limits::{PORT_BLOCK, PORT_BLOCKS_MIN};
@@ -22,9 +21,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use vswitch_api::publish::Protocol;
 
 use super::Control;
+use super::block_share::BlockShare;
 use super::error::ControlError;
 use super::inner::Inner;
-use super::limits::{BLOCK_COLLECT_INTERVAL, BLOCK_RETRY_PAUSE, BUSY_BLOCK_PAUSE};
+use super::limits::BLOCK_COLLECT_INTERVAL;
 use super::random::random;
 use super::socket_shares::{Wanting, obtainable};
 use crate::host::nft::PortBlock;
@@ -34,26 +34,12 @@ use crate::worker::ClaimedBlocks;
 /// Transports whose ports are claimed.
 const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::Sctp];
 
-/// The blocks of one worker and transport.
-#[derive(Debug)]
-struct Share {
-    worker: usize,
-    transport: Transport,
-    /// Blocks to be claimed, in random order.
-    free: VecDeque<PortBlock>,
-    /// Blocks of which the host has a port, until they are tried again.
-    busy: Vec<(PortBlock, Instant)>,
-    claimed: Vec<PortBlock>,
-    /// After a claim that failed, until further blocks are tried.
-    paused: Option<Instant>,
-}
-
 /// The task that claims blocks.
 #[derive(Debug)]
 struct Claimer {
     inner: Weak<Inner>,
     host: SnatBlocks,
-    shares: Vec<Share>,
+    shares: Vec<BlockShare>,
 }
 
 impl Control {
@@ -84,7 +70,7 @@ impl Control {
         self.0.snat_blocks.request(worker, request);
     }
 
-    fn share(&self, worker: usize, transport: Transport) -> Result<Share, ControlError> {
+    fn share(&self, worker: usize, transport: Transport) -> Result<BlockShare, ControlError> {
         let spec = ShardSpec::new(worker, self.0.dataplane.workers());
         let protocol = protocol(transport);
         let block = |ports: std::ops::RangeInclusive<u16>| PortBlock {
@@ -97,8 +83,8 @@ impl Control {
             keyed.push((random()?, block(ports)));
         }
         keyed.sort_unstable_by_key(|(key, _)| *key);
-        let free = keyed.into_iter().map(|(_, block)| block).collect();
-        Ok(Share { worker, transport, free, busy: Vec::new(), claimed: Vec::new(), paused: None })
+        let free = keyed.into_iter().map(|(_, block)| block);
+        Ok(BlockShare::new(worker, transport, free))
     }
 }
 
@@ -111,7 +97,7 @@ impl Claimer {
                 biased;
                 request = requests.recv() => {
                     let Some((worker, BlockRequest { transport, blocks })) = request else { return };
-                    let is_it = |share: &Share| (share.worker, share.transport) == (worker, transport);
+                    let is_it = |share: &BlockShare| (share.worker, share.transport) == (worker, transport);
                     let Some(at) = self.shares.iter().position(is_it) else { continue };
                     self.answer(at, blocks.into()).await;
                 }
@@ -124,7 +110,7 @@ impl Claimer {
     async fn answer(&mut self, at: usize, wanted: usize) {
         let Some(inner) = self.inner.upgrade() else { return };
         let affordable = self.affordable(at);
-        if affordable < wanted && self.shares[at].paused.is_none() {
+        if affordable < wanted && !self.shares[at].is_paused(Instant::now()) {
             inner.refusals.count("snat-sockets");
         }
         let wanted = wanted.min(affordable);
@@ -132,30 +118,24 @@ impl Claimer {
             self.tell(&inner, at, Some(&[])).await;
         } else if let Err(error) = self.claim(at, wanted).await {
             // At most once in a pause.
-            let Share { worker, transport, .. } = &self.shares[at];
+            let BlockShare { worker, transport, .. } = &self.shares[at];
             tracing::warn!(%error, worker, ?transport, "no further ports for SNAT");
         }
     }
 
     /// Blocks that a worker may have beside its own.
-    fn affordable(&mut self, at: usize) -> usize {
-        let now = Instant::now();
-        let share = &mut self.shares[at];
-        share.paused = share.paused.filter(|until| *until > now);
-        if share.paused.is_some() {
+    fn affordable(&self, at: usize) -> usize {
+        let share = &self.shares[at];
+        if share.is_paused(Instant::now()) {
             return 0;
         }
-        let protocol = protocol(share.transport);
-        if !self.host.takes_sockets(protocol) {
+        let takes_sockets = |share: &BlockShare| self.host.takes_sockets(protocol(share.transport));
+        if !takes_sockets(share) {
             return usize::MAX;
         }
-        let with_sockets = |share: &Share| self.host.takes_sockets(self::protocol(share.transport));
-        let wanting = |share: &Share| match with_sockets(share) {
-            true => {
-                let all = share.claimed.len() + share.free.len() + share.busy.len();
-                Wanting { has: share.claimed.len(), all }
-            }
-            false => Wanting { has: 0, all: 0 },
+        let wanting = |share: &BlockShare| {
+            let (has, all) = if takes_sockets(share) { share.counts() } else { (0, 0) };
+            Wanting { has, all }
         };
         let all: Vec<Wanting> = self.shares.iter().map(wanting).collect();
         obtainable(self.host.sockets_max() / PORT_BLOCK, &all, at)
@@ -165,38 +145,22 @@ impl Claimer {
     /// Claims so many blocks for a worker, or as many as there are, and gives them to it.
     async fn claim(&mut self, at: usize, wanted: usize) -> Result<(), ControlError> {
         let Some(inner) = self.inner.upgrade() else { return Ok(()) };
-        let share = &mut self.shares[at];
-        let now = Instant::now();
-        let due = share.busy.extract_if(.., |(_, until)| *until <= now).map(|(block, _)| block);
-        share.free.extend(due);
-        let candidates: Vec<PortBlock> = share.free.iter().cloned().collect();
-        let result = self.host.claim(candidates, wanted).await;
-        let claimed = match result {
+        let (share, now) = (&mut self.shares[at], Instant::now());
+        let claimed = match self.host.claim(share.candidates(now), wanted).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 // The worker must not wait for an answer.
-                share.paused = Some(now + BLOCK_RETRY_PAUSE);
+                share.pause(now);
                 self.tell(&inner, at, Some(&[])).await;
                 return Err(ControlError::UplinkUnavailable(error.to_string()));
             }
         };
-        let share = &mut self.shares[at];
         if claimed.is_limited {
             inner.refusals.count("snat-sockets");
         }
-        if claimed.is_limited || claimed.is_refused {
-            share.paused = Some(now + BLOCK_RETRY_PAUSE);
-        }
-        let is_taken = |block: &PortBlock| {
-            claimed.blocks.contains(block) || claimed.busy.iter().any(|(busy, _)| busy == block)
-        };
-        share.free.retain(|block| !is_taken(block));
-        for (block, port) in claimed.busy {
-            tracing::debug!(port, protocol = %block.protocol, "the host uses a port of the SNAT range");
-            share.busy.push((block, now + BUSY_BLOCK_PAUSE));
-        }
-        share.claimed.extend(claimed.blocks.iter().cloned());
-        self.tell(&inner, at, Some(&claimed.blocks)).await;
+        let new = claimed.blocks.clone();
+        share.note(claimed, now);
+        self.tell(&inner, at, Some(&new)).await;
         Ok(())
     }
 
@@ -207,7 +171,7 @@ impl Claimer {
         let blocks = ClaimedBlocks {
             transport: share.transport,
             first_ports: new.map(|new| new.iter().map(|block| block.first).collect()),
-            obtainable: share.claimed.len() + share.free.len().min(affordable),
+            obtainable: share.obtainable(affordable),
         };
         let Err(error) = inner.dataplane.claim_blocks(share.worker, blocks).await else { return };
         let Some(new) = new.filter(|new| !new.is_empty()) else { return };
@@ -215,9 +179,8 @@ impl Claimer {
         // It asks again.
         match self.host.give_back(new).await {
             Ok(()) => {
-                let share = &mut self.shares[at];
-                share.claimed.retain(|block| !new.contains(block));
-                share.free.extend(new.iter().cloned());
+                let first_ports: Vec<u16> = new.iter().map(|block| block.first).collect();
+                self.shares[at].free(&first_ports);
             }
             Err(error) => tracing::warn!(%error, "ports for SNAT are not given back"),
         }
@@ -230,10 +193,7 @@ impl Claimer {
         for share in &mut self.shares {
             let collected = inner.dataplane.collect_blocks(share.worker, share.transport).await;
             let Ok(first_ports) = collected else { continue };
-            let returned = share.claimed.extract_if(.., |block| first_ports.contains(&block.first));
-            let returned: Vec<PortBlock> = returned.collect();
-            empty.extend(returned.iter().cloned());
-            share.free.extend(returned);
+            empty.extend(share.free(&first_ports));
         }
         if !empty.is_empty()
             && let Err(error) = self.host.give_back(&empty).await
@@ -242,9 +202,7 @@ impl Claimer {
         }
         let now = Instant::now();
         for at in 0..self.shares.len() {
-            let share = &mut self.shares[at];
-            let due = share.busy.extract_if(.., |(_, until)| *until <= now).map(|(block, _)| block);
-            share.free.extend(due);
+            self.shares[at].free_due(now);
             // No answer: it would open the blocks again that run empty.
             self.tell(&inner, at, None).await;
         }

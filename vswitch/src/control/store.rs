@@ -6,6 +6,7 @@
 mod backup;
 mod lock;
 mod lost;
+mod rendered;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -13,7 +14,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ use crate::host::netns::NetnsId;
 use crate::regular_file;
 use lock::lock;
 pub(crate) use lost::lost;
+use rendered::Rendered;
 
 #[cfg(test)]
 mod tests;
@@ -343,6 +345,7 @@ pub(crate) struct Store {
     handle: File,
     /// The bytes of the document that was loaded, for a copy.
     loaded: OnceLock<Vec<u8>>,
+    rendered: Mutex<Rendered>,
     _lock: File,
 }
 
@@ -353,7 +356,13 @@ impl Store {
         make.map_err(failed("make the directory", directory))?;
         let lock = lock(directory)?;
         let handle = File::open(directory).map_err(failed("open", directory))?;
-        Ok(Self { directory: directory.to_owned(), handle, loaded: OnceLock::new(), _lock: lock })
+        Ok(Self {
+            directory: directory.to_owned(),
+            handle,
+            loaded: OnceLock::new(),
+            rendered: Mutex::default(),
+            _lock: lock,
+        })
     }
 
     /// The document; `None` if there is none yet.
@@ -385,13 +394,15 @@ impl Store {
     pub(crate) fn save(&self, document: &Document) -> Result<(), StoreError> {
         let new = self.directory.join(DOCUMENT_NEW);
         let path = self.directory.join(DOCUMENT);
-        let mut bytes = serde_json::to_vec_pretty(document)
-            .map_err(|error| failed("write", &new)(error.into()))?;
-        bytes.push(b'\n');
-        let write = || {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let mut file = regular_file::open(&mut options, &new)?;
+        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = rendered.text(document);
+        let bytes = bytes.map_err(|error| failed("write", &new)(error.into()))?;
+        // What cannot be read again is not written.
+        regular_file::check_size(bytes.len() as u64).map_err(failed("write", &path))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = regular_file::open(&mut options, &new).map_err(failed("write", &new))?;
+        let mut write = || {
             file.write_all(&bytes)?;
             file.sync_all()?;
             fs::rename(&new, &path)?;

@@ -4,8 +4,8 @@
 //! | what | noticed by | what is done |
 //! |---|---|---|
 //! | the TAP of an uplink deleted | the workers' event, or the kernel's | made again, with its index and MAC address |
-//! | it, or a host port, set down; an address or a route of these removed, IPv6 switched off | the kernel's event | restored |
-//! | `route_localnet`, `rp_filter`, `ip_forward`, `ip_local_reserved_ports` | a look each second | restored |
+//! | it, or a host port, set down; an address or a route of the host port removed, IPv6 switched off | the kernel's event | restored |
+//! | `route_localnet`, `ip_forward`, `ip_local_reserved_ports` | a look each second | restored |
 //! | a host port deleted, renamed or moved; an uplink TAP renamed or replaced | the kernel's event | a fault |
 //! | a container's interface that is no longer in its namespace | a look at one each second | a fault of the endpoint |
 //!
@@ -75,7 +75,7 @@ pub(super) async fn run(control: Control) {
             return;
         }
         if ticked {
-            upkeep.restore_settings().await;
+            upkeep.restore_settings();
             let control = upkeep.control.clone();
             upkeep.looks.look(&control).await;
             if Instant::now() < upkeep.next {
@@ -186,7 +186,7 @@ impl Upkeep {
     }
 
     /// Restores the settings of which the kernel does not tell: those of the uplink, and of some networks in turn.
-    async fn restore_settings(&mut self) {
+    fn restore_settings(&mut self) {
         let inner = Arc::clone(&self.control.0);
         let mut repairs = Repairs::default();
         if let Ok(_stays) = inner.network_changes.try_lock() {
@@ -197,11 +197,10 @@ impl Upkeep {
                 repairs.add_checked(format_args!("route_localnet of {device}"), restored);
             }
         }
-        let is_tap_ours = inner.model().host_fault(UPLINK).is_none();
         if let Ok(mut publisher) = inner.publisher.try_lock()
             && let Some(uplink) = publisher.uplink.as_mut()
         {
-            uplink.restore_settings(is_tap_ours, &mut repairs).await;
+            uplink.restore_settings(&mut repairs);
         }
         self.report(SETTINGS, None, &repairs);
     }

@@ -27,9 +27,10 @@ use super::model::{self, Model};
 use super::task::blocking;
 use crate::config::{IfName, Uplink as UplinkSetting};
 use crate::host::Netlink;
+use crate::host::limits::RULE_SOURCES_MAX;
 use crate::host::uplink::{
-    self, Config as UplinkConfig, LinkState, Mode, NotesOfHost, Uplink, UplinkSelector,
-    UplinkState, UplinkTaps,
+    self, Config as UplinkConfig, LinkState, Mode, PortlessNote, PortlessNotes, Uplink,
+    UplinkSelector, UplinkState, UplinkTaps,
 };
 
 /// Pause after a change of the host, since changes come in bursts.
@@ -60,8 +61,8 @@ impl Control {
         inner.model().add_uplink(&inner.config.bridge, is_own, state.clone());
         adapt_ports(inner, &taps).await?;
         inner.commit_snapshot();
-        if let Some(notes) = uplink.take_notes_of_host() {
-            tokio::spawn(refuse_portless(Arc::clone(inner), notes));
+        if let Some(notes) = uplink.take_portless_notes() {
+            tokio::spawn(tell_portless(Arc::clone(inner), notes));
         }
         let claimed = self.start_snat_blocks(&uplink).await;
         // Also after an error, so that it is stopped.
@@ -151,10 +152,13 @@ async fn follow_uplink(
     }
 }
 
-/// Tells the workers what the host itself uses, until the uplink is stopped.
-async fn refuse_portless(inner: Arc<Inner>, mut notes: NotesOfHost) {
-    while let Some(flows) = notes.recv().await {
-        inner.dataplane.refuse_portless(flows);
+/// Tells the workers which flows without ports are theirs, and which the host's, until the uplink is stopped.
+async fn tell_portless(inner: Arc<Inner>, mut notes: PortlessNotes) {
+    while let Some(note) = notes.recv().await {
+        match note {
+            PortlessNote::OfHost(flows) => inner.dataplane.refuse_portless(flows),
+            PortlessNote::HandedOver(flows) => inner.dataplane.admit_portless(flows),
+        }
     }
 }
 
@@ -242,7 +246,7 @@ fn link_state(link: &LinkState) -> (status::UplinkState, Option<String>) {
 }
 
 /// The uplinks for `status`.
-pub(super) fn statuses(model: &Model, connections: usize) -> Vec<UplinkStatus> {
+pub(super) fn statuses(model: &Model, connections: [u64; 2]) -> Vec<UplinkStatus> {
     let Some(uplink) = model.uplink() else { return Vec::new() };
     let (publications, publications_pending) = model.count_publications();
     let mut users = model.networks().filter(|it| it.spec.uplink != UplinkSetting::None);
@@ -267,7 +271,8 @@ pub(super) fn statuses(model: &Model, connections: usize) -> Vec<UplinkStatus> {
             snat_ports: snat_ports.clone().unwrap_or_default(),
             publications,
             publications_pending,
-            connections,
+            connections: connections[0] as usize,
+            connections_sharing: connections[1] as usize,
         }
     };
     let links = &uplink.state.links;
@@ -283,7 +288,7 @@ pub(super) fn labelled_statuses(model: &Model) -> Vec<(String, UplinkStatus)> {
         let device = status.device.as_deref().unwrap_or_default();
         model.uplink().map(|uplink| uplink.label_of(device)).unwrap_or_default()
     };
-    statuses(model, 0).into_iter().map(|status| (label(&status), status)).collect()
+    statuses(model, [0; 2]).into_iter().map(|status| (label(&status), status)).collect()
 }
 
 /// What the user should know about devices and rules that the switch does not use.
@@ -291,11 +296,15 @@ pub(super) fn hints(model: &Model) -> Vec<String> {
     let Some(uplink) = model.uplink().filter(|uplink| uplink.is_own) else { return Vec::new() };
     let rules = &uplink.state.rules;
     let unread = rules.unread().iter().map(|rule| format!("the rule `{rule}` is not followed"));
-    let subnets = model.networks().flat_map(|network| network.spec.subnets());
-    let narrow = subnets
-        .flat_map(|subnet| rules.sources_within(subnet))
-        .map(|from| format!("rules `from {from}` are not followed: they name a part of a network"));
-    uplink.state.hints.iter().cloned().chain(unread).chain(narrow).collect()
+    let crowded = model.networks().filter(|network| {
+        let sources = network.spec.subnets().map(|subnet| rules.sources_within(subnet).len());
+        sources.iter().sum::<usize>() > RULE_SOURCES_MAX
+    });
+    let crowded = crowded.map(|network| {
+        let name = &network.spec.name;
+        format!("more than {RULE_SOURCES_MAX} rules `from` parts of the network {name}: the rest are not followed")
+    });
+    uplink.state.hints.iter().cloned().chain(unread).chain(crowded).collect()
 }
 
 /// The names of uplinks: the devices, or the setting while there is none.

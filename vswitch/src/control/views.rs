@@ -29,7 +29,8 @@ impl Control {
             .dataplane
             .stats()
             .await
-            .map_or(0, |report| report.workers_total().connections as usize);
+            .map(|report| report.workers_total())
+            .map_or([0; 2], |workers| [workers.connections, workers.connections_sharing]);
         let model = inner.model();
         let backend = inner.dataplane.backend();
         let idle = inner.dataplane.idle();

@@ -71,6 +71,9 @@ pub const PORTLESS_FLOWS_PER_PORT_MAX: usize = 64;
 /// Idle time of such a flow, as in Linux (`nf_conntrack_generic_timeout`).
 pub const PORTLESS_IDLE: Duration = Duration::from_secs(600);
 
+/// Time after which a claim of such a flow is told to control again, with a packet that waits for it.
+pub const PORTLESS_CLAIM_AGAIN: Duration = Duration::from_secs(1);
+
 /// Such flows that the host itself uses, of which one worker knows.
 pub const PORTLESS_HOST_MAX: usize = 1024;
 

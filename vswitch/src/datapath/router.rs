@@ -177,10 +177,10 @@ fn route_window(fwd: &mut ForwardCtx<'_>, window: &mut [FrameCtx]) {
 
 /// Routes frames from the uplink: the networks that have it share one policy.
 fn route_uplink_run(fwd: &mut ForwardCtx<'_>, run: &mut [FrameCtx], port: PortIndex) {
-    let uplink = fwd.snapshot.uplink_of(port);
+    let link = fwd.snapshot.uplink_of(port);
     for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
-        match uplink {
-            Some(uplink) => fwd.route_uplink(ctx, uplink),
+        match link {
+            Some(link) => fwd.route_uplink(ctx, link),
             None => ctx.verdict = Verdict::Drop(DropReason::PortUnknown),
         }
     }

@@ -375,9 +375,9 @@ impl Snapshot {
     }
 
     /// The uplink of a port, as the first network that has it describes it.
-    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<(&UplinkConf, &UplinkLink)> {
+    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<&UplinkLink> {
         let (_, uplink) = self.routers_of(port).next()?;
-        Some((uplink, uplink.link_of(port)?))
+        uplink.link_of(port)
     }
 
     /// The same with names that workers answer for.

@@ -12,12 +12,15 @@
 //!
 //! Flows without ports that the host itself has are read in [`of_host`].
 //!
-//! No other entry is touched, whoever made it. It blocks for one dump of the table, so it runs on a blocking
-//! thread, after the rules have changed; [`super::stale_flows`] gathers changes.
+//! No other entry is touched, whoever made it. The kernel is asked for those that may be meant ([`lists`]). It blocks while
+//! the kernel walks through its table, so it runs on a blocking thread, after the rules have changed; [`super::stale_flows`] gathers changes.
 
 mod by_port;
 mod ctnetlink;
+mod lists;
 mod of_host;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::io;
@@ -126,9 +129,11 @@ impl Stale {
     /// Requests that delete the entries.
     fn find(&self, socket: &Socket) -> io::Result<Vec<NetfilterMessage>> {
         let mut found = Vec::new();
-        ctnetlink::list(socket, NetfilterProtoFamily::Unspec, None, |family, attributes| {
-            found.extend(self.stale(family, attributes));
-        })?;
+        for filter in lists::lists(self.gone.all(), self.fresh.all()) {
+            ctnetlink::list(socket, filter, |family, attributes| {
+                found.extend(self.stale(family, attributes));
+            })?;
+        }
         Ok(found)
     }
 
@@ -223,87 +228,4 @@ fn ends(tuple: &[Tuple]) -> Option<(u8, [SocketAddr; 2])> {
     }
     let end = |n: usize| Some(SocketAddr::new(addresses[n]?, ports[n]?));
     Some((protocol?, [end(0)?, end(1)?]))
-}
-
-#[cfg(test)]
-mod tests {
-    use ipnet::IpNet;
-
-    use super::super::nft::Published;
-    use super::*;
-
-    fn forward(address: Option<&str>, ports: std::ops::RangeInclusive<u16>, to: u16) -> Forward {
-        let address = address.map(|text| text.parse().unwrap());
-        Forward {
-            published: Published { address, protocol: Protocol::Udp, ports },
-            to4: Some([10, 88, 0, 5].into()),
-            to6: Some("fd00::5".parse().unwrap()),
-            to_port: to,
-            is_limited: false,
-        }
-    }
-
-    fn entry(to: &str, answers_from: &str) -> Entry {
-        let [to, answers_from] = [to, answers_from].map(|text| text.parse().unwrap());
-        Entry { protocol: 17, to, answers_from }
-    }
-
-    fn host() -> Vec<IpAddr> {
-        ["192.0.2.1/32", "2001:db8::1/128"].map(|net| net.parse::<IpNet>().unwrap().addr()).into()
-    }
-
-    #[test]
-    fn only_entries_that_exactly_the_publication_made_end_with_it() {
-        let (gone, kept) = (forward(None, 8125..=8127, 125), forward(None, 9000..=9000, 9000));
-        let stale = Stale::after(&[gone, kept.clone()], &[kept], &host());
-        assert!(stale.has(&entry("192.0.2.1:8125", "10.88.0.5:125")));
-        assert!(stale.has(&entry("127.0.0.1:8127", "10.88.0.5:127")));
-        assert!(stale.has(&entry("[2001:db8::1]:8126", "[fd00::5]:126")));
-        for (to, from) in [
-            ("192.0.2.1:8125", "10.88.0.6:125"),
-            ("192.0.2.1:8125", "10.88.0.5:126"),
-            ("192.0.2.1:8128", "10.88.0.5:128"),
-            ("192.0.2.1:8125", "192.0.2.1:8125"),
-            ("192.0.2.1:9000", "10.88.0.5:9000"),
-            ("10.88.0.5:125", "10.88.0.5:125"),
-            ("[2001:db8::1]:8126", "[fd00::5]:8126"),
-        ] {
-            assert!(!stale.has(&entry(to, from)), "{to} {from}");
-        }
-        let tcp = Entry { protocol: 6, ..entry("192.0.2.1:8125", "10.88.0.5:125") };
-        assert!(!stale.has(&tcp));
-    }
-
-    #[test]
-    fn a_long_range_ends_its_entries_too() {
-        let (long, single) = (forward(None, 8000..=9000, 8000), forward(None, 53..=53, 53));
-        let stale = Stale::after(&[long, single], &[], &host());
-        assert!(stale.has(&entry("192.0.2.1:8125", "10.88.0.5:8125")));
-        assert!(stale.has(&entry("192.0.2.1:53", "10.88.0.5:53")));
-        assert!(!stale.has(&entry("192.0.2.1:9001", "10.88.0.5:9001")));
-    }
-
-    #[test]
-    fn entries_from_before_a_publication_end_when_it_comes() {
-        let fresh = forward(Some("0.0.0.0"), 8125..=8125, 125);
-        let stale = Stale::after(&[], &[fresh], &host());
-        assert!(stale.has(&entry("192.0.2.1:8125", "192.0.2.1:8125")));
-        assert!(stale.has(&entry("127.0.0.1:8125", "127.0.0.1:8125")));
-        for (to, from) in [
-            ("198.51.100.7:8125", "198.51.100.7:8125"),
-            ("192.0.2.1:8125", "172.17.0.2:8125"),
-            ("[2001:db8::1]:8125", "[2001:db8::1]:8125"),
-        ] {
-            assert!(!stale.has(&entry(to, from)), "{to} {from}");
-        }
-    }
-
-    #[test]
-    fn another_target_of_the_same_ports_ends_entries_of_the_former() {
-        let former = forward(None, 8125..=8125, 125);
-        let new = Forward { to4: Some([10, 88, 0, 9].into()), ..former.clone() };
-        let stale = Stale::after(&[former], &[new], &host());
-        assert!(stale.has(&entry("127.0.0.1:8125", "10.88.0.5:125")));
-        assert!(!stale.has(&entry("127.0.0.1:8125", "10.88.0.9:125")));
-    }
 }

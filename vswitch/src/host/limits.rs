@@ -76,8 +76,17 @@ pub(crate) const NEIGH_REFRESH_ROUNDS_MAX: u32 = 5;
 /// Pause after a notification of the kernel: further changes gather meanwhile.
 pub(crate) const DEBOUNCE: Duration = Duration::from_millis(20);
 
+/// Parts of one network whose containers have routes of their own by rules of the host; rules for more are not followed.
+pub(crate) const RULE_SOURCES_MAX: usize = 64;
+
+/// Pause after the socket of the kernel's notifications failed.
+pub(crate) const NOTIFICATIONS_PAUSE: Duration = Duration::from_secs(1);
+
 /// Time between two reads of the kernel's state without a notification.
 pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Pause before a change that could not be followed is tried again.
+pub(crate) const SYNC_RETRY: Duration = Duration::from_secs(2);
 
 /// Remotes whose packets by a protocol without ports the NIC hands over.
 pub(crate) const PORTLESS_MAX: usize = 4096;

@@ -1,9 +1,10 @@
 //! The nftables tables of a switch: rules, loading, and repair.
 //!
 //! All tables are named `vswitch-BRIDGE`, so that two switches can share a host; no other table changes.
-//! [`Rules`] describes them. [`Firewall::load`] replaces them in one atomic batch (add, delete, add, chains,
-//! sets, rules), so no frame meets half of them. Only blocks of SNAT ports change one by one, as elements of the set
-//! `snat-ports` ([`Firewall::change_blocks`]). The `netdev` table redirects frames and translates none.
+//! [`Rules`] describes them. [`Firewall::load`] changes what differs in one atomic batch ([`change`]): elements of sets, or
+//! the rules of a table, so no frame meets half of them, and a publication costs the same however many there are. The
+//! first load replaces whole tables, as does one after another program has changed them. Blocks of SNAT ports are elements,
+//! too ([`Firewall::change_blocks`]). The `netdev` table redirects frames and translates none.
 //!
 //! | table | chain | task |
 //! |---|---|---|
@@ -12,7 +13,8 @@
 //! | | `bridge-DEVICE`, ingress of each host port | drops frames of containers from or to 127.0.0.0/8 |
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
 //! | | `timeouts` | half-closed connections of the host live longer, see [`half_closed`] |
-//! | | `prerouting`, `forward` | with `--uplink kernel` only |
+//! | | `prerouting` | the same for devices that are no uplinks, where the kernel forwards, or with `--uplink kernel` |
+//! | | `forward` | with `--uplink kernel` only |
 //!
 //! # Ownership
 //!
@@ -30,6 +32,7 @@ mod build;
 mod change;
 mod dnat_maps;
 mod exchange;
+mod forwards;
 mod half_closed;
 mod ingress_sets;
 mod kernel;
@@ -40,19 +43,18 @@ mod probe;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(super) use forwards::protocol_number;
+pub(crate) use forwards::{Differing, Forward, Forwards, Protocol, Published};
 use kernel::Tables;
 pub(crate) use kernel::{NftError, TablesParts};
 pub(crate) use orphans::has_device;
 pub use orphans::{Orphan, orphans};
 pub use probe::probe;
-pub(super) use rules::protocol_number;
-pub(crate) use rules::{
-    AllowedForward, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink,
-    Rules,
-};
+pub(crate) use rules::{AllowedForward, IngressRedirect, Nat, PortBlock, RedirectLink, Rules};
 
 use super::limits::TABLES_CHECK_INTERVAL;
 use super::task::Task;

@@ -3,7 +3,6 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -146,22 +145,12 @@ async fn add_address(netlink: &Netlink, link: &Link, net: IpNet) -> Result<(), H
     Ok(netlink.add_link_address(link, net).await?)
 }
 
-/// Brings the TAP of an uplink in order: up, with its address.
-pub(crate) async fn restore_uplink_tap(
-    netlink: &Netlink,
-    found: &Found,
-    link: &Link,
-    address: Ipv4Addr,
-) -> Repairs {
+/// Brings the TAP of an uplink in order: up, without IPv6 configuration.
+pub(crate) async fn restore_uplink_tap(netlink: &Netlink, link: &Link) -> Repairs {
     let mut repairs = Repairs::default();
     let name = &link.name;
     if !link.is_up {
         repairs.add(format!("{name} up"), netlink.up(link).await);
-    }
-    let net = IpNet::from(IpAddr::V4(address));
-    if !found.has_address(link, net) {
-        let added = netlink.add_link_address(link, net).await;
-        repairs.add(format!("address {address} of {name}"), added);
     }
     let ipv6 = set_if_other("ipv6", name, "disable_ipv6", "0");
     repairs.add_checked(format_args!("IPv6 of {name}"), ipv6);
@@ -171,11 +160,6 @@ pub(crate) async fn restore_uplink_tap(
 /// Restores `route_localnet` of a host port; says whether it had another value.
 pub(crate) fn restore_localnet(name: &str) -> Result<bool, HostError> {
     set_if_other("ipv4", name, "route_localnet", "1")
-}
-
-/// Restores `rp_filter` of the TAP of an uplink; says whether it had another value.
-pub(crate) fn restore_rp_filter(name: &str) -> Result<bool, HostError> {
-    set_if_other("ipv4", name, "rp_filter", "2")
 }
 
 /// Writes a setting that has another value; says whether it had.

@@ -44,8 +44,11 @@ impl Default for Queue {
 
 impl StaleFlows {
     /// Has what is left by `former` forwards ended, once they are replaced by `new` ones.
-    pub(crate) fn note(&self, former: &[Forward], new: &[Forward], local: Vec<IpAddr>) {
-        let (gone, fresh) = changed(former, new);
+    pub(crate) fn note(&self, former: &[Arc<Forward>], new: &[Arc<Forward>], local: Vec<IpAddr>) {
+        let of = |all: &[Arc<Forward>]| -> Vec<_> {
+            all.iter().map(|one| Forward::clone(one)).collect()
+        };
+        let (gone, fresh) = changed(&of(former), &of(new));
         if gone.is_empty() && fresh.is_empty() {
             return;
         }
@@ -86,5 +89,56 @@ impl Queue {
         noted.is_running = !gone.is_empty() || !fresh.is_empty();
         let stale = Stale::of(gone, fresh, std::mem::take(&mut noted.local));
         noted.is_running.then_some((stale, noted.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use testkit::in_namespace_async;
+
+    use super::*;
+    use crate::host::nft::{Protocol, Published};
+
+    fn forward(protocol: Protocol, port: u16) -> Arc<Forward> {
+        Arc::new(Forward {
+            published: Published { address: None, protocol, ports: port..=port },
+            to4: Some([10, 88, 0, 5].into()),
+            to6: None,
+            to_port: port,
+            allow_from: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn changes_gather_while_a_walk_runs_and_are_waited_for() {
+        in_namespace_async(|| async {
+            let flows = StaleFlows::default();
+            // As if a walk ran.
+            flows.0.noted.lock().unwrap().is_running = true;
+            let udp = [8125, 8126, 8127].map(|port| forward(Protocol::Udp, port));
+            for n in 0..3 {
+                flows.note(&udp[n..], &udp[n + 1..], Vec::new());
+                assert!(flows.settle().now_or_never().is_none(), "{n}: not yet");
+            }
+            let (_, count) = flows.0.next().expect("one walk for all of them");
+            assert_eq!(count, 3);
+            assert!(flows.0.next().is_none());
+            assert!(!flows.0.noted.lock().unwrap().is_running);
+            flows.0.noted.lock().unwrap().is_running = true;
+            flows.note(&udp, &[], Vec::new());
+            flows.0.run();
+            assert!(flows.settle().now_or_never().is_some(), "all have ended");
+        });
+    }
+
+    /// Connections of TCP keep their container until it goes: the handshake is of one container.
+    #[test]
+    fn a_change_that_leaves_nothing_behind_asks_the_kernel_for_nothing() {
+        let flows = StaleFlows::default();
+        let tcp = [forward(Protocol::Tcp, 80)];
+        flows.note(&[], &tcp, Vec::new());
+        flows.note(&tcp, &tcp, Vec::new());
+        assert_eq!(flows.0.noted.lock().unwrap().count, 0);
     }
 }

@@ -48,11 +48,14 @@ mod error;
 pub(super) mod forwarding;
 mod monitor;
 mod neigh_refresh;
+mod notifications;
 mod parts;
 mod portless;
 mod publish;
+mod route;
 mod rules;
 mod snat_blocks;
+mod solicit;
 mod source;
 mod state;
 mod tables;
@@ -72,19 +75,17 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use devices::{TapId, UplinkSelector};
 pub(crate) use error::UplinkError;
-pub(crate) use portless::NotesOfHost;
+pub(crate) use portless::{PortlessNote, PortlessNotes};
 #[cfg(test)]
 pub(crate) use rules::Rules;
 pub(crate) use rules::{Lookup, RuleLayer, Scope};
-pub(crate) use snat_blocks::SnatBlocks;
-#[cfg(test)]
-pub(crate) use state::Route;
-pub(crate) use state::{HostTable, LinkState, UplinkState};
+pub(crate) use snat_blocks::{Claimed, SnatBlocks};
+pub(crate) use state::{HostTable, LinkState, Route, UplinkState};
 
 use super::limits::NEIGH_REFRESH_MAX;
 #[cfg(doc)]
 use super::limits::PORTLESS_KEPT;
-use super::nft;
+use super::nft::{self, Forwards};
 use super::own_device::{self, Found, Presence, Repairs};
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
@@ -146,6 +147,8 @@ pub(crate) struct Uplink {
     neigh_requests: mpsc::Sender<(Hop, PortIndex)>,
     portless: Portless,
     untaken: UplinkTaps,
+    /// What is published, and an entry for each of them.
+    published: Forwards,
     entries: Vec<Entry>,
     stale_flows: StaleFlows,
     reserved: ReservedPorts,
@@ -196,6 +199,7 @@ impl Uplink {
             neigh_requests,
             portless,
             untaken,
+            published: Forwards::default(),
             entries: Vec::new(),
             stale_flows: StaleFlows::default(),
             reserved,
@@ -226,9 +230,7 @@ impl Uplink {
         for (tap, mtu) in self.shared.taps().await {
             match found.presence(tap.ifindex, &tap.name) {
                 Presence::Here(link) => {
-                    let restored =
-                        own_device::restore_uplink_tap(netlink, found, link, device::DUMMY);
-                    repairs.extend(restored.await);
+                    repairs.extend(own_device::restore_uplink_tap(netlink, link).await);
                 }
                 Presence::Gone => match device::make_again(netlink, &tap, queues, mtu).await {
                     Ok(again) => {
@@ -250,14 +252,8 @@ impl Uplink {
         (repairs, made)
     }
 
-    /// Restores the kernel's settings of which no event tells; those of the TAPs only where their names are not
-    /// others'.
-    pub(crate) async fn restore_settings(&mut self, are_taps_ours: bool, repairs: &mut Repairs) {
-        let taps = if are_taps_ours { self.shared.taps().await } else { Vec::new() };
-        for (tap, _) in taps {
-            let part = format_args!("rp_filter of {}", tap.name);
-            repairs.add_checked(part, own_device::restore_rp_filter(&tap.name));
-        }
+    /// Restores the kernel's settings of which no event tells.
+    pub(crate) fn restore_settings(&mut self, repairs: &mut Repairs) {
         if let Some(forwarding) = &mut self.forwarding {
             let done = forwarding.switch_on_again(self.shared.state_dir());
             repairs.add_checked("net.ipv4.ip_forward", done);
@@ -290,8 +286,8 @@ impl Uplink {
         }
     }
 
-    /// Takes, once, the notes of remotes and protocols without ports that containers asked for and the host itself uses.
-    pub(crate) fn take_notes_of_host(&mut self) -> Option<NotesOfHost> {
+    /// Takes, once, the notes of remotes and protocols without ports that containers asked for: whose they are.
+    pub(crate) fn take_portless_notes(&mut self) -> Option<PortlessNotes> {
         self.portless.notes.take()
     }
 

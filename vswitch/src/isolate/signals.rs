@@ -12,15 +12,14 @@
 //! meanwhile is forwarded, whoever sent it.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::process::{Child, ExitStatus};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{Pid, getpid, getsid};
+use nix::unistd::{getpid, getsid};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{self, pidfd_send_signal};
 use tokio::signal::unix::{Signal as Handled, SignalKind, signal};
 
 /// Signals to forward.
@@ -84,26 +83,28 @@ impl Forwarding {
     }
 
     /// Forwards signals that arrived during the spawn.
-    fn catch_up(&mut self, child: Pid) {
+    fn catch_up(&mut self, command: &OwnedFd) {
         let Self { runtime, handled, .. } = self;
         runtime.block_on(async {
             for (number, stream) in handled {
                 if let Ok(Some(())) = tokio::time::timeout(CATCH_UP, stream.recv()).await {
-                    send(child, *number);
+                    send(command, *number);
                 }
             }
         });
     }
 
-    /// Waits for the command, and forwards signals meanwhile.
-    pub(super) fn supervise(mut self, child: &mut Child) -> io::Result<ExitStatus> {
-        let pid = rustix::process::Pid::from_child(child);
-        let ended = pidfd_open(pid, PidfdFlags::empty())?;
-        self.catch_up(Pid::from_raw(pid.as_raw_nonzero().get()));
+    /// Forwards signals to the command of a pidfd until it has ended, and takes its status then.
+    pub(super) fn supervise<T>(
+        mut self,
+        command: &OwnedFd,
+        reap: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.catch_up(command);
         loop {
             let mut fds = [
                 PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(ended.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(command.as_fd(), PollFlags::IN),
             ];
             match poll(&mut fds, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -111,20 +112,20 @@ impl Forwarding {
             }
             let has_ended = !fds[1].revents().is_empty();
             if has_ended {
-                return child.wait();
+                return reap();
             }
-            self.pass_on(Pid::from_raw(pid.as_raw_nonzero().get()))?;
+            self.pass_on(command)?;
         }
     }
 
-    /// Forwards pending signals. The command is not reaped yet, so its id is still valid.
-    fn pass_on(&self, child: Pid) -> io::Result<()> {
+    /// Forwards pending signals.
+    fn pass_on(&self, command: &OwnedFd) -> io::Result<()> {
         while let Some(info) = self.signals.read_signal()? {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
             let Ok(signal) = Signal::try_from(number) else { continue };
             let is_hangup = signal == Signal::SIGHUP;
             if sent_by_process(info.ssi_code) || (is_hangup && leads_session()) {
-                send(child, signal);
+                send(command, signal);
             }
         }
         Ok(())
@@ -132,10 +133,11 @@ impl Forwarding {
 }
 
 /// Sends a signal to the command. It may be stopped when the terminal hangs up.
-fn send(child: Pid, signal: Signal) {
-    let _ = kill(child, signal);
+fn send(command: &OwnedFd, signal: Signal) {
+    let Some(number) = process::Signal::from_named_raw(signal as i32) else { return };
+    let _ = pidfd_send_signal(command, number);
     if signal == Signal::SIGHUP {
-        let _ = kill(child, Signal::SIGCONT);
+        let _ = pidfd_send_signal(command, process::Signal::CONT);
     }
 }
 

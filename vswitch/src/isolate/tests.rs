@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use super::exit_code;
 use super::files::hosts_text;
 use super::signals::{ignored_mask, sent_by_process};
+use super::watchdog::parent_in;
 
 #[test]
 fn the_end_of_a_command_becomes_an_exit_code() {
@@ -34,4 +35,11 @@ fn the_terminals_signals_are_told_from_those_of_processes() {
     // SI_USER, SI_QUEUE, SI_TKILL; SI_KERNEL.
     assert!(sent_by_process(0) && sent_by_process(-1) && sent_by_process(-6));
     assert!(!sent_by_process(0x80));
+}
+
+#[test]
+fn the_parent_is_read_after_the_name_of_the_program() {
+    let stat = "12 (a) 1 (b) c) S 7 12 12 0 -1 4194560";
+    assert_eq!(parent_in(stat), Some(7));
+    assert_eq!(parent_in(""), None);
 }

@@ -31,10 +31,11 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
         mtu: Some(1500),
         ipv4: Vec::new(),
         ipv6: Vec::new(),
-        snat_ports: "20000-32767".into(),
+        snat_ports: "20000-29999".into(),
         publications: 4,
         publications_pending: 5,
         connections: 6,
+        connections_sharing: 0,
     };
     let sums = (WorkerStats::default(), PortCounters::default());
     Scrape {

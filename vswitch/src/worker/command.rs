@@ -54,6 +54,8 @@ pub(crate) enum Command {
     },
     /// Refuses flows of protocols without ports to containers for a while: remotes and protocol numbers.
     RefusePortless(Arc<[(IpAddr, u8)]>),
+    /// Says that NICs hand over what comes for such flows.
+    AdmitPortless(Arc<[(IpAddr, u8)]>),
     /// Adds blocks of SNAT ports that were claimed, and says how many there may be. Replies false without a router.
     ClaimBlocks {
         blocks: ClaimedBlocks,
@@ -128,6 +130,11 @@ impl Worker {
                 Command::RefusePortless(flows) => {
                     if let Some(router) = &mut self.state.router {
                         router.refuse_portless(now, &flows);
+                    }
+                }
+                Command::AdmitPortless(flows) => {
+                    if let Some(router) = &mut self.state.router {
+                        router.admit_portless(&flows);
                     }
                 }
                 Command::ClaimBlocks { blocks, reply } => {

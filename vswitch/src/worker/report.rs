@@ -56,6 +56,7 @@ impl Worker {
             fdb_entries: state.fdb.len() as u64,
             mdb_entries: state.groups.len() as u64,
             connections: state.router.as_ref().map_or(0, |router| router.len() as u64),
+            connections_sharing: state.router.as_ref().map_or(0, |router| router.sharing() as u64),
             fdb_sync_drops: self.fdb_sync.drops() + state.fdb_sync_drops,
         };
         worker += self.stats.counters;

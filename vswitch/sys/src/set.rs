@@ -101,6 +101,15 @@ impl<'a> Set<'a> {
         Self::with_values(name, id, table, (fields, fields.len() > 1), &[])
     }
 
+    /// A set of single keys, also with several fields: the kernel looks a key up in a hash table.
+    ///
+    /// # Panics
+    /// As [`Set::new`].
+    #[must_use]
+    pub fn keys(name: &CStr, id: u32, table: &'a Table, fields: &[Field]) -> Self {
+        Self::with_values(name, id, table, (fields, false), &[])
+    }
+
     /// A map of single keys to values.
     ///
     /// # Panics

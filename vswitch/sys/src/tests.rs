@@ -28,7 +28,7 @@ fn rule_with(exprs: &[Expr]) -> Vec<u8> {
 fn expressions_reach_the_message_with_their_attributes() {
     let written = rule_with(&[
         Expr::payload(Base::Transport, 2, 2, Reg::R0),
-        Expr::range(Reg::R0, &20_000_u16.to_be_bytes(), &32_767_u16.to_be_bytes()),
+        Expr::range(Reg::R0, &20_000_u16.to_be_bytes(), &29_999_u16.to_be_bytes()),
         Expr::immediate(Reg::R0, &7_u32.to_ne_bytes()),
         Expr::fwd(Reg::R0),
         Expr::dup(Reg::R0),

@@ -1,4 +1,4 @@
-//! The CRC32c of SCTP (RFC 9260 appendix A) after a change, by difference.
+//! The CRC32c of SCTP (RFC 9260 appendix A): of a short message, and after a change, by difference.
 //!
 //! A CRC is linear: that of a changed message is the old one, exclusive-or that of the difference. A
 //! difference in the first word, with zeros behind it, is that word times a power of x, modulo the
@@ -13,6 +13,13 @@ const ONE: u32 = 1 << 31;
 
 /// `x^8`: one byte further.
 const BYTE: u32 = 1 << 23;
+
+/// The CRC32c of a message, bit by bit: for short ones. SCTP writes it with its lowest byte first.
+pub fn crc32c(message: &[u8]) -> u32 {
+    let step = |crc: u32| (crc >> 1) ^ if crc & 1 != 0 { POLYNOMIAL } else { 0 };
+    let byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc));
+    !message.iter().fold(!0, byte)
+}
 
 /// The CRC32c of a message of `len` bytes whose first four bytes, big-endian, were changed by
 /// `difference` (exclusive or). SCTP writes a CRC with its lowest byte first.

@@ -136,13 +136,6 @@ fn a_completed_zero_is_written_as_all_ones() {
     assert_eq!(frame, [0xff; 4]);
 }
 
-/// The CRC32c of a message, bit by bit.
-fn crc32c(message: &[u8]) -> u32 {
-    let step = |crc: u32| (crc >> 1) ^ if crc & 1 != 0 { 0x82f6_3b78 } else { 0 };
-    let byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc));
-    !message.iter().fold(!0, byte)
-}
-
 /// RFC 3720 appendix B.4: 32 bytes of zeros, of ones, and from 0 to 31.
 #[test]
 fn crc32c_of_the_rfc() {

@@ -57,7 +57,7 @@ fn policy() -> Policy {
         external_v6: None,
         sources: Vec::new(),
         host_addrs: vec![HOST.into()],
-        ports: 20_000..=32_767,
+        ports: 20_000..=29_999,
         published: vec![published(53), published(54)],
         quota: u32::MAX,
     }

@@ -177,6 +177,7 @@ pub(super) fn dnat(snat: &SnatPorts, rules: &str) -> Row {
         ports.start() <= range.end() && range.start() <= ports.end()
     };
     let met: Vec<String> = dnat::ports(rules)
+        .into_iter()
         .filter(meets)
         .map(|ports| match ports.start() == ports.end() {
             true => ports.start().to_string(),

@@ -86,11 +86,15 @@ impl Model {
                 host_settings: spec.host_settings.clone(),
             }
         });
+        let mut attachments = self.attachments();
+        attachments.extend(self.deferred_beside(&attachments));
+        let further = self.deferred().iter().flat_map(|it| it.statics.iter().cloned());
+        let statics = statics.chain(further).collect();
         Document {
             version: VERSION,
             networks: networks.collect(),
-            attachments: self.attachments(),
-            statics: statics.collect(),
+            attachments,
+            statics,
             pools: self.pool_records(),
         }
     }

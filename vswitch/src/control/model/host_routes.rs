@@ -7,7 +7,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::datapath::{RouteAction, RouteLayer, RouteTable, Routes};
-use crate::host::uplink::{HostTable, Lookup, RuleLayer, Scope, UplinkState};
+use crate::host::limits::RULE_SOURCES_MAX;
+use crate::host::uplink::{HostTable, Lookup, Route, RuleLayer, Scope, UplinkState};
 
 /// What the kernel calls the device of the host's own packets.
 const LOOPBACK: &str = "lo";
@@ -31,6 +32,12 @@ impl<'a> HostRoutes<'a> {
     pub(super) fn routes(&self, device: &str, subnets: &[IpNet]) -> Routes {
         let layers = layers(self.state, device, subnets);
         Routes::layered(layers.iter().map(|layer| self.layer(layer)).collect())
+    }
+
+    /// Routes for packets from the parts of these subnets that rules name, the narrowest first.
+    pub(super) fn by_container(&self, device: &str, subnets: &[IpNet]) -> Vec<(IpNet, Routes)> {
+        let narrower = narrower(self.state, subnets).into_iter();
+        narrower.map(|net| (net, self.routes(device, &[net]))).collect()
     }
 
     /// Routes for packets with the addresses of the host that its rules name.
@@ -62,17 +69,28 @@ impl<'a> HostRoutes<'a> {
 
 /// The source addresses of routes for packets from these subnets that come by a device.
 pub(super) fn sources(state: &UplinkState, device: &str, subnets: &[IpNet]) -> nat::Sources {
-    let sources = nat::Sources::new(state.sources.clone());
-    layers(state, device, subnets)
-        .iter()
-        .fold(sources, |sources, layer| sources.with_layer(sources_of(state, layer)))
+    let sources_from = |subnets: &[IpNet]| {
+        let sources = nat::Sources::new(state.sources.clone());
+        layers(state, device, subnets)
+            .iter()
+            .fold(sources, |sources, layer| sources.with_layer(sources_of(state, layer)))
+    };
+    narrower(state, subnets).into_iter().fold(sources_from(subnets), |sources, net| {
+        sources.with_narrower((net.addr(), net.prefix_len()), sources_from(&[net]))
+    })
 }
 
-/// Destination, prefix length and source of the routes of a layer that have one.
+/// The parts of these subnets that rules name, the narrowest first.
+fn narrower(state: &UplinkState, subnets: &[IpNet]) -> Vec<IpNet> {
+    let named = subnets.iter().flat_map(|subnet| state.rules.sources_within(*subnet));
+    named.take(RULE_SOURCES_MAX).collect()
+}
+
+/// Destination, prefix length and source of the routes of a layer that have one, or leave the choice to the next layer.
 fn sources_of<'a>(
     state: &'a UplinkState,
     layer: &RuleLayer,
-) -> impl Iterator<Item = (IpAddr, u8, u16)> + use<'a> {
+) -> impl Iterator<Item = (IpAddr, u8, Option<u16>)> + use<'a> {
     let (number, len_min) = match layer.lookup {
         Lookup::Table { number, suppressed_len } => {
             (Some(number), suppressed_len.map_or(0, |len| len.saturating_add(1)))
@@ -82,7 +100,10 @@ fn sources_of<'a>(
     let table = number.and_then(|number| state.table(number));
     let scope = layer.scope;
     table.into_iter().flat_map(|table| &table.routes).filter_map(move |route| {
-        let (source, net) = (route.source?, route.destination);
+        let (source, net) = (route.source, route.destination);
+        if source.is_none() && route.action != RouteAction::Throw {
+            return None;
+        }
         let net = match scope {
             Scope::Within(scope) => within(net, scope)?,
             Scope::Outside(scope) if scope.contains(&net) => return None,
@@ -119,7 +140,8 @@ fn unspecified(like: IpAddr) -> IpAddr {
 pub(super) fn is_policy_same(one: &UplinkState, other: &UplinkState) -> bool {
     let addresses = |state: &UplinkState| (state.ipv4, state.ipv6);
     let by_route = |table: &HostTable| -> Vec<_> {
-        table.routes.iter().filter_map(|it| Some((it.destination, it.source?))).collect()
+        let says = |it: &&Route| it.source.is_some() || it.action == RouteAction::Throw;
+        table.routes.iter().filter(says).map(|it| (it.destination, it.source)).collect()
     };
     let has_same_routes = |(one, other): (&HostTable, &HostTable)| {
         one.number == other.number && (one == other || by_route(one) == by_route(other))

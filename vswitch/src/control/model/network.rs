@@ -296,7 +296,7 @@ impl Model {
         if let Owner::Endpoint(name) = &owner {
             self.active_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
         }
-        self.restore_static(network, key, owner)
+        self.insert_static(network, key, owner)
     }
 
     /// The same for an entry of the document, whose endpoint may wait.
@@ -309,6 +309,15 @@ impl Model {
         if let Owner::Endpoint(name) = &owner {
             self.shown_endpoint(&EndpointKey { name: name.clone(), network: network.clone() })?;
         }
+        self.insert_static(network, key, owner)
+    }
+
+    fn insert_static(
+        &mut self,
+        network: &NetworkName,
+        key: StaticKey,
+        owner: Owner,
+    ) -> Result<Option<Owner>, ControlError> {
         let network = self.network_mut(network)?;
         if !network.statics.contains_key(&key) && network.statics.len() >= STATICS_MAX {
             return Err(ControlError::StaticsMax);

@@ -42,7 +42,7 @@ pub(crate) fn model() -> Model {
     model_with_slots(PORTS_MAX)
 }
 
-fn model_with_slots(slots: usize) -> Model {
+pub(crate) fn model_with_slots(slots: usize) -> Model {
     let mut model = Model::new(slots);
     open_network(&mut model, network("br0", Uplink::None));
     model

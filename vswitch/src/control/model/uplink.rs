@@ -4,7 +4,7 @@
 //! networks share the ports, the addresses and one policy, since they share the host's port numbers.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use fastpath::PortIndex;
@@ -190,12 +190,17 @@ impl Model {
         let by_source = host.by_source(is_outside);
         let mut distinct: Vec<Arc<UplinkConf>> = Vec::new();
         let confs = networks.iter().map(|network| {
-            let routes = host.routes(device_of(network), &network.spec.subnets());
-            let known = distinct.iter().find(|conf| conf.routes == routes).cloned();
+            let (device, subnets) = (device_of(network), network.spec.subnets());
+            let routes = host.routes(device, &subnets);
+            let by_container = host.by_container(device, &subnets);
+            let is_same = |conf: &&Arc<UplinkConf>| {
+                conf.routes == routes && conf.by_container == by_container
+            };
+            let known = distinct.iter().find(is_same).cloned();
             let conf = known.unwrap_or_else(|| {
                 let (links, by_source) = (Arc::clone(&links), by_source.clone());
                 let policy = Arc::clone(policy);
-                let conf = Arc::new(UplinkConf { links, routes, by_source, policy });
+                let conf = Arc::new(UplinkConf { links, routes, by_container, by_source, policy });
                 distinct.push(Arc::clone(&conf));
                 conf
             });
@@ -257,10 +262,9 @@ impl Model {
             self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
         let published = networks.iter().flat_map(|network| {
             let zone = nat::Zone(network.index.0);
-            let local = &local;
             self.shown(&network.spec.name).flat_map(move |endpoint| {
                 let publications = endpoint.active_publications();
-                publications.flat_map(move |one| published(one, &endpoint.lease, zone, local))
+                publications.filter_map(move |one| published(one, &endpoint.lease, zone))
             })
         });
         Some(nat::Policy {
@@ -295,48 +299,30 @@ fn device_of(network: &Network) -> &str {
     network.spec.device.as_ref().map_or("", |device| device.as_str())
 }
 
-/// The rules of a publication. One at all addresses of a family becomes one at each of them, since another
-/// publication may have the other family.
-fn published(
-    one: &Publication,
-    lease: &Lease,
-    zone: nat::Zone,
-    local: &[IpAddr],
-) -> Vec<nat::Published> {
-    let Some(host) = one.ports.host() else { return Vec::new() };
+/// The rule of a publication.
+fn published(one: &Publication, lease: &Lease, zone: nat::Zone) -> Option<nat::Published> {
+    let host = one.ports.host()?;
     let allow_from = one.allow_from.iter().map(|prefix| {
         let net = prefix.net();
         (net.addr(), net.prefix_len())
     });
-    let all = nat::Published {
+    let address = one.ports.address();
+    let leads_to = |is_v4: bool| address.is_none_or(|address| address.is_ipv4() == is_v4);
+    Some(nat::Published {
         transport: match one.ports.protocol() {
             Protocol::Tcp => nat::Transport::Tcp,
             Protocol::Udp => nat::Transport::Udp,
             Protocol::Sctp => nat::Transport::Sctp,
         },
-        address: None,
+        address,
         ports: host.first()..=host.last(),
         zone,
-        to_v4: lease.ipv4,
-        to_v6: lease.ipv6,
+        to_v4: lease.ipv4.filter(|_| leads_to(true)),
+        to_v6: lease.ipv6.filter(|_| leads_to(false)),
         to_port: one.ports.container().first(),
         owner: nat::OwnerId(lease.slot.get() as u32),
         allow_from: allow_from.collect(),
-    };
-    let at = |address: IpAddr| nat::Published {
-        address: Some(address),
-        to_v4: all.to_v4.filter(|_| address.is_ipv4()),
-        to_v6: all.to_v6.filter(|_| address.is_ipv6()),
-        ..all.clone()
-    };
-    match one.ports.address() {
-        None => vec![all],
-        Some(any) if any == Ipv4Addr::UNSPECIFIED || any == Ipv6Addr::UNSPECIFIED => {
-            let family = local.iter().filter(|address| address.is_ipv4() == any.is_ipv4());
-            family.map(|&address| at(address)).collect()
-        }
-        Some(address) => vec![at(address)],
-    }
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use serde_json::json;
@@ -81,18 +83,68 @@ fn a_copy_takes_the_place_of_the_oldest() {
     assert_eq!(copies.count(), super::backup::BACKUPS_MAX);
 }
 
+/// Not those of a save meanwhile: a start saves records that it has tried again.
 #[test]
-fn a_fifo_in_the_place_of_a_file_is_refused_at_once() {
-    for name in ["state.json", "lock", "state.json.new"] {
+fn a_copy_has_the_bytes_that_were_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = serde_json::to_vec(&document()).unwrap();
+    fs::write(directory.path().join("state.json"), &text).unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    store.load().unwrap();
+    store.save(&Document { attachments: Vec::new(), ..document() }).unwrap();
+    assert_eq!(fs::read(store.back_up().unwrap()).unwrap(), text);
+}
+
+/// Makes something in the place of a file; the last parameter is the target of a link.
+type Make = fn(&Path, &Path);
+
+#[test]
+fn what_is_no_file_of_ours_is_refused_at_once_and_stays() {
+    let fifo: Make = |path, _| {
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
+    let odd: [(&str, Make, &str); 6] = [
+        ("FIFO", fifo, "not a regular file"),
+        ("directory", |path, _| fs::create_dir(path).unwrap(), "not a regular file"),
+        ("socket", |path, _| drop(UnixListener::bind(path).unwrap()), "not a regular file"),
+        ("null", |path, _| symlink("/dev/null", path).unwrap(), "symbolic link"),
+        ("link", |path, to| symlink(to, path).unwrap(), "symbolic link"),
+        ("lost link", |path, _| symlink("/none/state.json", path).unwrap(), "symbolic link"),
+    ];
+    for (kind, make, expected) in odd {
+        for name in ["state.json", "lock", "state.json.new"] {
+            let directory = tempfile::tempdir().unwrap();
+            let elsewhere = directory.path().join("elsewhere");
+            let text = serde_json::to_string(&document()).unwrap();
+            fs::write(&elsewhere, &text).unwrap();
+            let path = directory.path().join(name);
+            make(&path, &elsewhere);
+            let before = fs::symlink_metadata(&path).unwrap();
+            let refused = Store::open(directory.path()).and_then(|store| {
+                store.load()?;
+                store.save(&document())
+            });
+            let error = refused.unwrap_err().to_string();
+            let is_clear = error.contains(expected) && error.contains(&*path.to_string_lossy());
+            assert!(is_clear, "{kind} {name}: {error}");
+            assert_eq!(fs::read_to_string(&elsewhere).unwrap(), text, "{kind} {name}");
+            let after = fs::symlink_metadata(&path).unwrap();
+            assert_eq!(before.ino(), after.ino(), "{kind} {name}");
+        }
+    }
+}
+
+/// Empty, of zeros, and larger than the memory that it may take: a file with a hole needs none.
+#[test]
+fn a_document_of_an_odd_size_is_refused_and_stays() {
+    for (size, expected) in [(0, "damaged"), (100 << 20, "damaged"), (1 << 40, "MiB is the most")] {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(name);
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let refused = Store::open(directory.path()).and_then(|store| {
-            store.load()?;
-            store.save(&document())
-        });
-        let error = refused.unwrap_err().to_string();
-        assert!(error.contains("not a regular file"), "{name}: {error}");
+        let path = directory.path().join("state.json");
+        fs::File::create(&path).unwrap().set_len(size).unwrap();
+        let error = Store::open(directory.path()).unwrap().load().unwrap_err().to_string();
+        let is_clear = error.contains(expected) && error.contains("move it away");
+        assert!(is_clear && error.contains("state.json"), "{size}: {error}");
+        assert_eq!(fs::metadata(&path).unwrap().len(), size);
     }
 }
 

@@ -51,7 +51,8 @@ impl<'a> ForwardCtx<'a> {
             }
             Err(NatDrop::Protocol) => {
                 let policy = router.uplink.as_ref().map(|uplink| &uplink.policy);
-                (None, policy.and_then(|it| it.source_to(Zone(ctx.network.0), view.dst)))
+                let from = (Zone(ctx.network.0), view.src);
+                (None, policy.and_then(|it| it.source_to(from, view.dst)))
             }
             Err(refusal) => return self.drop_refused(ctx, source, *refusal),
         };

@@ -19,7 +19,7 @@ pub(in crate::datapath) struct Router {
     pub(super) gateway4: Option<Ipv4Addr>,
     pub(super) gateway6: Option<Ipv6Addr>,
     pub(super) uplink: Option<Arc<UplinkConf>>,
-    /// The smallest MTU of its uplinks.
+    /// The smallest MTU of its uplinks that are up.
     pub(super) uplink_mtu: Option<u32>,
     /// The network's largest IP packet in bytes.
     pub(super) mtu: u32,
@@ -59,7 +59,7 @@ impl Router {
             fib: Fib::new(conf, outer),
             gateway4: conf.gateways.iter().find_map(v4),
             gateway6: conf.gateways.iter().find_map(v6),
-            uplink_mtu: links.map(|link| link.mtu).min(),
+            uplink_mtu: links.filter(|link| link.up).map(|link| link.mtu).min(),
             uplink,
             mtu,
             broadcasts: conf.subnets.iter().filter_map(broadcast).collect(),

@@ -73,6 +73,8 @@ pub struct UplinkConf {
     pub links: Arc<Vec<UplinkLink>>,
     /// The host's routes.
     pub routes: Routes,
+    /// Routes for packets from containers of these prefixes, which the host's rules name; the first that holds.
+    pub by_container: Vec<(IpNet, Routes)>,
     /// Routes for packets that leave with a source address of the host: those that its rules name.
     pub by_source: Vec<(IpAddr, Routes)>,
     /// The NAT policy.
@@ -103,6 +105,7 @@ impl UplinkConf {
             conf.links.iter().map(|link| link.neighbours.clone()).collect()
         };
         self.routes == other.routes
+            && self.by_container == other.by_container
             && self.by_source == other.by_source
             && (Arc::ptr_eq(&self.links, &other.links) || neighbours(self) == neighbours(other))
     }

@@ -15,8 +15,7 @@ use ipnet::IpNet;
 use wire::MacAddr;
 
 use super::conf::{
-    EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouterConf, Routes, UplinkConf,
-    UplinkLink,
+    EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouterConf, Routes, UplinkLink,
 };
 
 /// Prefixes that no router forwards (RFC 1812 section 5.3.7, RFC 6890): "this" network, loopback,
@@ -84,51 +83,40 @@ impl Intervals {
 #[derive(Debug)]
 pub(in crate::datapath) struct OuterFib {
     intervals: Intervals,
+    /// Routers of all intervals here.
     next_hops: Vec<NextHop>,
+    /// The same for packets from containers of these prefixes, the first that holds.
+    by_container: Vec<(IpNet, Intervals)>,
     /// The same for packets with these source addresses of the host, sorted.
-    by_source: Vec<(IpAddr, OuterFib)>,
+    by_source: Vec<(IpAddr, Intervals)>,
 }
 
 impl OuterFib {
     pub(in crate::datapath) fn new(conf: &RouterConf) -> Self {
-        let mut outer = match &conf.egress {
-            EgressMode::Kernel => Self::of_routes(conf, RouteTarget::Host, None),
-            EgressMode::Internal => Self::of_routes(conf, RouteTarget::Unreachable, None),
+        let default = match &conf.egress {
+            EgressMode::Kernel => RouteTarget::Host,
+            EgressMode::Internal | EgressMode::Uplink(_) => RouteTarget::Unreachable,
+        };
+        let mut next_hops = Vec::new();
+        let (mut by_container, mut by_source) = (Vec::new(), Vec::new());
+        let intervals = match &conf.egress {
             EgressMode::Uplink(uplink) => {
-                let routes = Some((&**uplink, &uplink.routes));
-                Self::of_routes(conf, RouteTarget::Unreachable, routes)
+                let mut compile = |routes: &Routes| {
+                    let routes = Some((routes, uplink.links.as_slice()));
+                    compile(&conf.local, default, routes, &mut next_hops)
+                };
+                let containers = uplink.by_container.iter();
+                by_container.extend(containers.map(|(net, routes)| (*net, compile(routes))));
+                let sources = uplink.by_source.iter();
+                by_source.extend(sources.map(|(source, routes)| (*source, compile(routes))));
+                by_source.sort_by_key(|(source, _)| *source);
+                compile(&uplink.routes)
+            }
+            EgressMode::Kernel | EgressMode::Internal => {
+                compile(&conf.local, default, None, &mut next_hops)
             }
         };
-        if let EgressMode::Uplink(uplink) = &conf.egress {
-            let of = |(source, routes): &(IpAddr, Routes)| {
-                let routes = Some((&**uplink, routes));
-                (*source, Self::of_routes(conf, RouteTarget::Unreachable, routes))
-            };
-            outer.by_source = uplink.by_source.iter().map(of).collect();
-            outer.by_source.sort_by_key(|(source, _)| *source);
-        }
-        outer
-    }
-
-    fn of_routes(
-        conf: &RouterConf,
-        default: RouteTarget,
-        routes: Option<(&UplinkConf, &Routes)>,
-    ) -> Self {
-        let (mut builder, mut next_hops) = (FibBuilder::new(default), Vec::new());
-        if let Some((uplink, routes)) = routes {
-            for layer in routes.layers().rev() {
-                builder.insert_layer(layer, &uplink.links, &mut next_hops);
-            }
-        }
-        for (address, len) in UNROUTABLE {
-            builder.insert_range(prefix(address, len), RouteTarget::Martian);
-        }
-        // Loopback addresses belong to the host only.
-        for &address in conf.local.iter().filter(|address| !address.is_loopback()) {
-            builder.insert_range(one(address), RouteTarget::Host);
-        }
-        Self { intervals: builder.intervals(), next_hops, by_source: Vec::new() }
+        Self { intervals, next_hops, by_container, by_source }
     }
 
     /// Rules of the host name source addresses.
@@ -144,14 +132,52 @@ impl OuterFib {
         destination: IpAddr,
     ) -> Option<(RouteTarget, Option<NextHop>)> {
         let at = self.by_source.binary_search_by_key(&source, |(known, _)| *known).ok()?;
-        let fib = &self.by_source[at].1;
-        let target = fib.intervals.lookup(number(destination));
+        let target = self.by_source[at].1.lookup(number(destination));
         let hop = match target {
-            RouteTarget::NextHop(hop) => fib.next_hops.get(usize::from(hop)).copied(),
+            RouteTarget::NextHop(hop) => self.next_hops.get(usize::from(hop)).copied(),
             _ => None,
         };
         Some((target, hop))
     }
+
+    /// The target of a packet from a container.
+    #[inline]
+    fn lookup(&self, container: IpAddr, destination: u128) -> RouteTarget {
+        let mut intervals = &self.intervals;
+        if !self.by_container.is_empty() {
+            intervals = self.intervals_for(container);
+        }
+        intervals.lookup(destination)
+    }
+
+    #[cold]
+    fn intervals_for(&self, container: IpAddr) -> &Intervals {
+        let narrower = self.by_container.iter().find(|(net, _)| net.contains(&container));
+        narrower.map_or(&self.intervals, |(_, intervals)| intervals)
+    }
+}
+
+/// The intervals of routes, martians, and the host's own addresses.
+fn compile(
+    local: &[IpAddr],
+    default: RouteTarget,
+    routes: Option<(&Routes, &[UplinkLink])>,
+    next_hops: &mut Vec<NextHop>,
+) -> Intervals {
+    let mut builder = FibBuilder::new(default);
+    if let Some((routes, links)) = routes {
+        for layer in routes.layers().rev() {
+            builder.insert_layer(layer, links, next_hops);
+        }
+    }
+    for (address, len) in UNROUTABLE {
+        builder.insert_range(prefix(address, len), RouteTarget::Martian);
+    }
+    // Loopback addresses belong to the host only.
+    for &address in local.iter().filter(|address| !address.is_loopback()) {
+        builder.insert_range(one(address), RouteTarget::Host);
+    }
+    builder.intervals()
 }
 
 /// An address in 128 bits, IPv4 as IPv4-mapped IPv6.
@@ -193,15 +219,22 @@ impl Fib {
         &self.outer
     }
 
+    /// The target of a packet of anybody's.
     #[inline]
     pub(super) fn lookup(&self, destination: IpAddr) -> RouteTarget {
+        self.lookup_for(destination, destination)
+    }
+
+    /// The target of a packet from a container.
+    #[inline]
+    pub(super) fn lookup_for(&self, container: IpAddr, destination: IpAddr) -> RouteTarget {
         let number = match destination {
             IpAddr::V4(address) => mapped(address),
             IpAddr::V6(address) if is_mapped(address) => return RouteTarget::Martian,
             IpAddr::V6(address) => address.to_bits(),
         };
         match self.own.lookup(number) {
-            RouteTarget::Beyond => self.outer.intervals.lookup(number),
+            RouteTarget::Beyond => self.outer.lookup(container, number),
             own => own,
         }
     }

@@ -7,9 +7,9 @@ use wire::icmp_error::IcmpError;
 use wire::meta::{L3, Meta};
 
 use super::forward::{Adjacency, Delivery, ForwardCtx, Rejection};
-use super::portless::group_of;
+use super::portless::{Handover, group_of};
 use super::size::Fit;
-use super::{Router, UplinkConf, UplinkLink};
+use super::{Router, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 
 impl ForwardCtx<'_> {
@@ -27,7 +27,8 @@ impl ForwardCtx<'_> {
             return self.drop_refused(ctx, source, NatDrop::Protocol);
         };
         let policy = router.uplink.as_ref().map(|uplink| &uplink.policy);
-        let external = policy.and_then(|it| it.source_to(Zone(ctx.network.0), view.dst));
+        let external =
+            policy.and_then(|it| it.source_to((Zone(ctx.network.0), view.src), view.dst));
         let Some(external) = external else {
             return self.drop_refused(ctx, source, NatDrop::NoAddress);
         };
@@ -36,8 +37,15 @@ impl ForwardCtx<'_> {
             return;
         }
         let taken = self.state.portless.take(self.now, flow, (ctx.port, view.src, external));
-        if let Err(reason) = taken {
-            return self.reject(ctx, source, Rejection::new(reason, IcmpError::Prohibited));
+        match taken {
+            Err(reason) => {
+                return self.reject(ctx, source, Rejection::new(reason, IcmpError::Prohibited));
+            }
+            Ok(Handover::Claimed(_)) => {
+                self.enqueue(ctx);
+                return;
+            }
+            Ok(Handover::Done) => {}
         }
         let edit = edit(external, view.dst);
         self.state.counters.translated += 1;
@@ -50,7 +58,7 @@ impl ForwardCtx<'_> {
         &mut self,
         ctx: &mut FrameCtx,
         view: &View,
-        (uplink, link): (&UplinkConf, &UplinkLink),
+        link: &UplinkLink,
     ) -> bool {
         let Some(protocol) = protocol(&ctx.meta, self.ethernet(ctx)) else { return false };
         let flow = (view.src, protocol);
@@ -60,7 +68,7 @@ impl ForwardCtx<'_> {
         let known = self.state.portless.answer(self.now, flow, view.dst);
         let Some((port, internal)) = known else { return false };
         let (edit, owner) = (edit(view.src, internal), OwnerId(port.get() as u32));
-        self.deliver(ctx, uplink.icmp_source(link), Delivery { edit: &edit, owner });
+        self.deliver(ctx, link.icmp_source(view.dst), Delivery { edit: &edit, owner });
         true
     }
 }

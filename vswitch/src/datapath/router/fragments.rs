@@ -95,7 +95,7 @@ impl ForwardCtx<'_> {
         let is_uplink = conf.is_some_and(|conf| conf.kind == PortKind::Uplink);
         match (router, self.snapshot.uplink_of(ctx.port).filter(|_| is_uplink)) {
             (Some((network, router)), _) => self.route_container(ctx, network, router),
-            (None, Some(uplink)) => self.route_uplink(ctx, uplink),
+            (None, Some(link)) => self.route_uplink(ctx, link),
             (None, None) => ctx.verdict = Verdict::Drop(DropReason::PortUnknown),
         }
     }

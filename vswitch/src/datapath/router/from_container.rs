@@ -39,7 +39,7 @@ impl<'a> ForwardCtx<'a> {
             L3::Other => return,
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
-        match router.fib.lookup(view.dst) {
+        match router.fib.lookup_for(view.src, view.dst) {
             RouteTarget::NextHop(hop) => {
                 let hop = router.fib.next_hop(hop);
                 self.forward_to_uplink(ctx, &view, router, hop);
@@ -248,19 +248,27 @@ impl<'a> ForwardCtx<'a> {
     #[cold]
     pub(super) fn await_neighbour(&mut self, ctx: &mut FrameCtx, hop: IpAddr, uplink: PortIndex) {
         // Reserve first: a port at its queue limit may not request addresses.
+        if !self.enqueue(ctx) {
+            return;
+        }
+        if !self.state.resolver.request(self.now, (hop, uplink), ctx.port) {
+            self.state.counters.resolves_dropped += 1;
+        }
+    }
+
+    /// Lets a frame wait for control, if there is room.
+    pub(super) fn enqueue(&mut self, ctx: &mut FrameCtx) -> bool {
         let full = Verdict::Drop(DropReason::NeighbourQueueFull);
         match self.state.neighbour_queue.reserve(ctx.port) {
             QueueDecision::Queue => {}
             QueueDecision::Evict(evicted) => self.emit(evicted, full),
             QueueDecision::Refuse => {
                 ctx.verdict = full;
-                return;
+                return false;
             }
         }
-        if !self.state.resolver.request(self.now, (hop, uplink), ctx.port) {
-            self.state.counters.resolves_dropped += 1;
-        }
         ctx.verdict = Verdict::AwaitsNeighbour;
+        true
     }
 }
 

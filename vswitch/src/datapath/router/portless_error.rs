@@ -10,9 +10,9 @@ use nat::{OwnerId, View};
 use wire::meta::{L4, Meta};
 use wire::{ChecksumState, icmpv4, icmpv6, ipv4, ipv6};
 
+use super::UplinkLink;
 use super::forward::ForwardCtx;
 use super::portless::{Portless, group_of};
-use super::{UplinkConf, UplinkLink};
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::{DropReason, Verdict, edit};
 
@@ -23,7 +23,7 @@ impl ForwardCtx<'_> {
         &mut self,
         ctx: &mut FrameCtx,
         view: &View,
-        (uplink, link): (&UplinkConf, &UplinkLink),
+        link: &UplinkLink,
     ) -> bool {
         let Some((flow, source)) = quoted(&ctx.meta, self.ethernet(ctx)) else { return false };
         if source != view.dst {
@@ -40,7 +40,7 @@ impl ForwardCtx<'_> {
         let fit = match self.check_forward(ctx, &adj) {
             Ok(fit) => fit,
             Err(why) => {
-                self.reject(ctx, uplink.icmp_source(link), why);
+                self.reject(ctx, link.icmp_source(view.dst), why);
                 return true;
             }
         };

@@ -84,7 +84,7 @@ impl RouterState {
             resolver: NeighbourResolver::new(),
             inside: InsideNeighbours::new(),
             on_link_uses: OnLinkUses::new(),
-            portless: PortlessFlows::new(),
+            portless: PortlessFlows::new(is_claiming),
             counters: RouterCounters::default(),
             fragments: Fragments::new(),
             tracked: (!shard_spec.is_single()).then(Box::default),
@@ -219,7 +219,22 @@ impl RouterState {
 
     /// Refuses flows without ports to containers for a while: the host itself uses them.
     pub(crate) fn refuse_portless(&mut self, now: Nanos, flows: &[Portless]) {
-        flows.iter().for_each(|flow| self.portless.refuse(now, *flow));
+        for flow in flows {
+            self.is_new_snapshot |= self.portless.refuse(now, *flow);
+        }
+    }
+
+    /// For tests: flows without ports wait until the NIC hands them over.
+    #[cfg(test)]
+    pub(in crate::datapath) fn await_handover(&mut self) {
+        self.portless.await_handover();
+    }
+
+    /// Flows without ports that the NIC hands over from now on: packets that wait for that are routed again.
+    pub(crate) fn admit_portless(&mut self, flows: &[Portless]) {
+        for flow in flows {
+            self.is_new_snapshot |= self.portless.admit(*flow);
+        }
     }
 
     /// The first connections, at most one listing.
@@ -242,6 +257,12 @@ impl RouterState {
     #[must_use]
     pub fn len(&self) -> usize {
         self.nat.len()
+    }
+
+    /// Those of them that share their external port.
+    #[must_use]
+    pub const fn sharing(&self) -> usize {
+        self.nat.shared()
     }
 
     /// The connection table is empty.

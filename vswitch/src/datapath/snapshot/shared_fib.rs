@@ -57,7 +57,7 @@ mod tests {
             external_v6: None,
             sources: Vec::new(),
             host_addrs: Vec::new(),
-            ports: 20_000..=32_767,
+            ports: 20_000..=29_999,
             published: Vec::new(),
             quota: 100,
         };
@@ -70,6 +70,7 @@ mod tests {
                 up: true,
                 neighbours: UplinkNeighbours::new(Vec::new()),
             }]),
+            by_container: Vec::new(),
             by_source: Vec::new(),
             routes: Routes::new(Vec::new()),
             policy: nat::CompiledPolicy::compile(policy, None),

@@ -21,6 +21,10 @@ impl ByPort {
         self.forwards.is_empty()
     }
 
+    pub(super) fn all(&self) -> &[Forward] {
+        &self.forwards
+    }
+
     /// The forwards that may be for a port, those that are among them.
     pub(super) fn candidates(&self, protocol: u8, port: u16) -> impl Iterator<Item = &Forward> {
         let rows = self.rows.get(&(protocol, port)).map_or(&[][..], Vec::as_slice);

@@ -11,6 +11,7 @@ use rtnetlink::packet_core::{
 };
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{RecvFlags, recv};
+use vswitch_sys::expr::CT_STATUS_DNAT;
 use vswitch_sys::query;
 use vswitch_sys::socket::Socket;
 
@@ -25,20 +26,88 @@ pub(super) fn open() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Asks for entries of a family, of one protocol if it is given: a kernel before 5.8 sends all the same.
+/// The entries to ask for, of one family. The kernel sends only those, from 5.8 on, by status from 5.19 on (a change of
+/// netfilter each); earlier ones send more, so whoever reads looks at each entry all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Filter {
+    pub(super) is_v4: bool,
+    pub(super) protocol: Option<u8>,
+    /// Destination of the first packet; the kernel compares that of TCP and UDP.
+    pub(super) to_port: Option<u16>,
+    /// Whether the destination is translated.
+    pub(super) has_dnat: Option<bool>,
+}
+
+impl Filter {
+    /// All entries of a family.
+    pub(super) const fn family(is_v4: bool) -> Self {
+        Self { is_v4, protocol: None, to_port: None, has_dnat: None }
+    }
+
+    /// The attributes of the request, as bytes: the crate loses the flags of the filter. Addresses are not among them:
+    /// kernels compare those of IPv6 in reverse.
+    fn attributes(self) -> Vec<u8> {
+        const NESTED: u16 = 0x8000;
+        const CTA_TUPLE_ORIG: u16 = NESTED | 1;
+        const CTA_TUPLE_PROTO: u16 = NESTED | 2;
+        const CTA_PROTO_NUM: u16 = 1;
+        const CTA_PROTO_DST_PORT: u16 = 3;
+        const CTA_STATUS: u16 = 3;
+        const CTA_FILTER: u16 = NESTED | 25;
+        const CTA_FILTER_ORIG_FLAGS: u16 = 1;
+        const CTA_STATUS_MASK: u16 = 26;
+        const CTA_FILTER_F_CTA_PROTO_NUM: u32 = 1 << 3;
+        const CTA_FILTER_F_CTA_PROTO_DST_PORT: u32 = 1 << 5;
+        let mut bytes = Vec::new();
+        if let Some(protocol) = self.protocol {
+            let mut flags = CTA_FILTER_F_CTA_PROTO_NUM;
+            let mut tuple = attribute(CTA_PROTO_NUM, &[protocol]);
+            if let Some(port) = self.to_port {
+                flags |= CTA_FILTER_F_CTA_PROTO_DST_PORT;
+                tuple.extend(attribute(CTA_PROTO_DST_PORT, &port.to_be_bytes()));
+            }
+            bytes.extend(attribute(CTA_TUPLE_ORIG, &attribute(CTA_TUPLE_PROTO, &tuple)));
+            let flags = attribute(CTA_FILTER_ORIG_FLAGS, &flags.to_ne_bytes());
+            bytes.extend(attribute(CTA_FILTER, &flags));
+        }
+        if let Some(has_dnat) = self.has_dnat {
+            let status = if has_dnat { CT_STATUS_DNAT } else { 0 };
+            bytes.extend(attribute(CTA_STATUS, &status.to_be_bytes()));
+            bytes.extend(attribute(CTA_STATUS_MASK, &CT_STATUS_DNAT.to_be_bytes()));
+        }
+        bytes
+    }
+}
+
+/// Asks for entries, with a filter that the kernel may not know.
 pub(super) fn list(
     socket: &Socket,
-    family: NetfilterProtoFamily,
-    protocol: Option<u8>,
+    filter: Filter,
     mut found: impl FnMut(NetfilterProtoFamily, Vec<ConntrackAttribute>),
 ) -> io::Result<()> {
+    let is_refusal = |errno| matches!(errno, libc::EINVAL | libc::EOPNOTSUPP);
+    match try_list(socket, filter, &mut found) {
+        Err(error) if error.raw_os_error().is_some_and(is_refusal) => {
+            try_list(socket, Filter::family(filter.is_v4), &mut found)
+        }
+        listed => listed,
+    }
+}
+
+fn try_list(
+    socket: &Socket,
+    filter: Filter,
+    found: &mut impl FnMut(NetfilterProtoFamily, Vec<ConntrackAttribute>),
+) -> io::Result<()> {
+    let family = if filter.is_v4 { NetfilterProtoFamily::IPv4 } else { NetfilterProtoFamily::IPv6 };
     let mut bytes = bytes(request(family, ConntrackMessage::Get(Vec::new())), NLM_F_DUMP);
-    bytes.extend(protocol.map(only).unwrap_or_default());
+    bytes.extend(filter.attributes());
     let len = (bytes.len() as u32).to_ne_bytes();
     bytes[..len.len()].copy_from_slice(&len);
     socket.send(&bytes)?;
+    let mut buffer = buffer();
     loop {
-        for message in receive(socket)? {
+        for message in receive(socket, &mut buffer)? {
             match message {
                 NetlinkPayload::Done(_) => return Ok(()),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
@@ -54,21 +123,6 @@ pub(super) fn list(
             }
         }
     }
-}
-
-/// The attributes by which the kernel lists one protocol only, as bytes: the crate loses the flag of the filter.
-fn only(protocol: u8) -> Vec<u8> {
-    const NESTED: u16 = 0x8000;
-    /// `CTA_TUPLE_ORIG`, in it `CTA_TUPLE_PROTO`, in it `CTA_PROTO_NUM`.
-    const TUPLE: [u16; 3] = [NESTED | 1, NESTED | 2, 1];
-    /// `CTA_FILTER`, in it `CTA_FILTER_ORIG_FLAGS`.
-    const FILTER: [u16; 2] = [NESTED | 25, 1];
-    /// `CTA_FILTER_F_CTA_PROTO_NUM`.
-    const PROTOCOL: u32 = 1 << 3;
-    let nest = |kinds: &[u16], value: &[u8]| {
-        kinds.iter().rev().fold(value.to_vec(), |value, kind| attribute(*kind, &value))
-    };
-    [nest(&TUPLE, &[protocol]), nest(&FILTER, &PROTOCOL.to_ne_bytes())].concat()
 }
 
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
@@ -90,8 +144,9 @@ pub(super) fn deletion(
 /// Sends such a request, and waits for the answer.
 pub(super) fn delete(socket: &Socket, message: &NetfilterMessage) -> io::Result<()> {
     socket.send(&bytes(message.clone(), NLM_F_ACK))?;
+    let mut buffer = buffer();
     loop {
-        for answer in receive(socket)? {
+        for answer in receive(socket, &mut buffer)? {
             let NetlinkPayload::Error(error) = answer else { continue };
             return match error.to_io() {
                 _ if error.code.is_none() => Ok(()),
@@ -117,10 +172,16 @@ fn bytes(message: NetfilterMessage, flags: u16) -> Vec<u8> {
     bytes
 }
 
+fn buffer() -> Vec<u8> {
+    vec![0; usize::from(u16::MAX) + 1]
+}
+
 /// The messages of the next datagram that can be read.
-fn receive(socket: &Socket) -> io::Result<Vec<NetlinkPayload<NetfilterMessage>>> {
-    let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
-    let (len, _) = recv(socket, &mut buffer[..], RecvFlags::empty())?;
+fn receive(
+    socket: &Socket,
+    buffer: &mut [u8],
+) -> io::Result<Vec<NetlinkPayload<NetfilterMessage>>> {
+    let (len, _) = recv(socket, &mut *buffer, RecvFlags::empty())?;
     let messages = query::messages(&buffer[..len]);
     Ok(messages.filter_map(|it| Some(NetlinkMessage::deserialize(it).ok()?.payload)).collect())
 }

@@ -7,13 +7,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_netfilter::NetfilterProtoFamily;
 use netlink_packet_netfilter::conntrack::{ConntrackAttribute, IPTuple, ProtoTuple, Status, Tuple};
 
-use super::ctnetlink;
-
-/// Protocols that are asked for one by one, each for a walk through the kernel's table; more are filtered here.
-const LISTS_MAX: usize = 4;
+use super::ctnetlink::{self, Filter};
+use super::lists::LISTS_MAX;
 
 /// Those of the flows (remote and protocol) that connection tracking has between the remote and an address of the
 /// host, in the network namespace of the calling thread. Blocks.
@@ -26,31 +23,20 @@ pub(crate) fn flows_of_host(
 ) -> io::Result<BTreeSet<(IpAddr, u8)>> {
     let mut used = BTreeSet::new();
     let socket = ctnetlink::open()?;
-    let mut lists: BTreeSet<(bool, Option<u8>)> =
-        flows.iter().map(|(remote, protocol)| (remote.is_ipv4(), Some(*protocol))).collect();
+    let of = |(remote, protocol): &(IpAddr, u8)| Filter {
+        protocol: Some(*protocol),
+        ..Filter::family(remote.is_ipv4())
+    };
+    let mut lists: BTreeSet<Filter> = flows.iter().map(of).collect();
     if lists.len() > LISTS_MAX {
-        lists = lists.into_iter().map(|(v4, _)| (v4, None)).collect();
+        lists = lists.into_iter().map(|filter| Filter::family(filter.is_v4)).collect();
     }
-    for (v4, protocol) in lists {
-        let family = if v4 { NetfilterProtoFamily::IPv4 } else { NetfilterProtoFamily::IPv6 };
-        let mut list = |protocol| {
-            ctnetlink::list(&socket, family, protocol, |_, attributes| {
-                used.extend(flow_of_host(&attributes, local).filter(|flow| flows.contains(flow)));
-            })
-        };
-        match list(protocol) {
-            // It knows no such filter.
-            Err(error) if protocol.is_some() && error.raw_os_error().is_some_and(is_refusal) => {
-                list(None)?;
-            }
-            listed => listed?,
-        }
+    for filter in lists {
+        ctnetlink::list(&socket, filter, |_, attributes| {
+            used.extend(flow_of_host(&attributes, local).filter(|flow| flows.contains(flow)));
+        })?;
     }
     Ok(used)
-}
-
-fn is_refusal(errno: i32) -> bool {
-    matches!(errno, libc::EINVAL | libc::EOPNOTSUPP)
 }
 
 fn flow_of_host(attributes: &[ConntrackAttribute], local: &[IpAddr]) -> Option<(IpAddr, u8)> {

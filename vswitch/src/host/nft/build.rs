@@ -21,21 +21,37 @@ pub(super) enum ChainHook<'a> {
     Stack(ChainType, Hook, i32),
 }
 
+/// What a batch has of a table: its rules and chains, and how many rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) rules: usize,
+    pub(super) chains: Vec<WrittenChain>,
+}
+
+/// A chain, with its devices if it is at the ingress of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WrittenChain {
+    pub(super) name: CString,
+    pub(super) devices: Vec<CString>,
+}
+
 /// A table that is being written into a batch.
 pub(super) struct Writer<'a> {
     pub(super) batch: &'a mut Batch,
     pub(super) table: &'a Table,
-    /// Rules written so far.
-    pub(super) rules: usize,
+    pub(super) written: Written,
     /// The kernel has objects of timeouts.
     pub(super) has_timeouts: bool,
+    /// The table is written with its sets and objects; otherwise the kernel has these.
+    pub(super) is_whole: bool,
     sets: u32,
 }
 
 impl<'a> Writer<'a> {
     /// `sets`: number of sets that the batch has already.
     pub(super) fn new(batch: &'a mut Batch, table: &'a Table, sets: u32) -> Self {
-        Self { batch, table, rules: 0, has_timeouts: true, sets }
+        let written = Written::default();
+        Self { batch, table, written, has_timeouts: true, is_whole: true, sets }
     }
 
     /// Number of sets that the batch has now.
@@ -47,13 +63,10 @@ impl<'a> Writer<'a> {
         let mut chain = Chain::new(name, self.table);
         match at {
             ChainHook::Jump => {}
-            ChainHook::IngressOfAll([device], priority) => {
-                return self.chain(name, ChainHook::Ingress(device, priority));
-            }
             ChainHook::IngressOfAll(devices, priority) => {
-                let devices = devices.iter().map(CString::as_c_str).collect();
-                let all = IngressChain::new(self.table, name, priority, devices);
+                let all = ingress_of(self.table, name, (priority, devices));
                 self.batch.add(&all, MsgType::Add);
+                self.note_chain(name, devices.to_vec());
                 return chain;
             }
             ChainHook::Ingress(device, priority) => {
@@ -70,7 +83,25 @@ impl<'a> Writer<'a> {
             }
         }
         self.batch.add(&chain, MsgType::Add);
+        self.note_chain(name, Vec::new());
         chain
+    }
+
+    fn note_chain(&mut self, name: &CStr, devices: Vec<CString>) {
+        self.written.chains.push(WrittenChain { name: name.to_owned(), devices });
+    }
+
+    /// Puts a set with its elements into the batch, unless the kernel has it.
+    pub(super) fn put(&mut self, set: &Set<'_>) {
+        if self.is_whole {
+            set.put(self.batch);
+        }
+    }
+
+    /// A set of single keys of several fields.
+    pub(super) fn keys(&mut self, name: &CStr, fields: &[Field]) -> Set<'a> {
+        self.sets += 1;
+        Set::keys(name, self.sets, self.table, fields)
     }
 
     pub(super) fn set(&mut self, name: &CStr, fields: &[Field]) -> Set<'a> {
@@ -96,8 +127,18 @@ impl<'a> Writer<'a> {
         let mut rule = Rule::new(chain);
         parts.iter().copied().flatten().for_each(|expr| rule.add_expr(expr));
         self.batch.add(&rule, MsgType::Add);
-        self.rules += 1;
+        self.written.rules += 1;
     }
+}
+
+/// A chain at the ingress of devices.
+pub(super) fn ingress_of<'a>(
+    table: &'a Table,
+    name: &'a CStr,
+    (priority, devices): (i32, &'a [CString]),
+) -> IngressChain<'a> {
+    let devices = devices.iter().map(CString::as_c_str).collect();
+    IngressChain::new(table, name, priority, devices)
 }
 
 /// A name for the kernel; interface names and ours hold no zero byte.

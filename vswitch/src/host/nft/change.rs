@@ -1,111 +1,139 @@
-//! Changes of elements: rules that differ from the loaded ones by publications and addresses only are not loaded anew.
+//! What a load writes: of each table the elements that differ, or the rules, or all.
+//!
+//! | difference | written |
+//! |---|---|
+//! | publications, addresses, ports, remotes without ports, devices | these elements |
+//! | rules or chains, as for another list of uplinks | all rules of that table, and the elements that differ |
+//! | the table is not there yet | the table |
+//!
+//! A chain that stays keeps its hook, so that no frame passes between the former rules and the new ones.
 
-use vswitch_sys::{Batch, MsgType, ProtoFamily, Table};
+use std::ffi::CStr;
 
-use super::build::{V4, V6, Writer};
-use super::dnat_maps::{Maps, shifted_ports};
-use super::ingress_sets::{self, Elements};
-use super::nat;
-use super::rules::{Forward, IngressRedirect, Nat, Rules};
+use vswitch_sys::{Batch, Chain, MsgType, ProtoFamily, Rule, Table};
+
+use super::build::{Writer, Written, ingress_of};
+use super::dnat_maps::Maps;
+use super::forwards::Differing;
+use super::ingress_sets::{Elements, Sets};
+use super::nat::{self, Devices};
+use super::netdev;
+use super::rules::Rules;
 use crate::host::limits::SHIFTED_PORTS_SUM_MAX;
 
-/// The messages that turn the loaded elements into those of other rules; none if more than elements differs.
-pub(super) fn between(old: &Rules, new: &Rules, name: &std::ffi::CStr) -> Option<Batch> {
-    if !is_alike(old, new) {
-        return None;
+/// What a load writes of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Nothing,
+    Elements,
+    /// Rules and chains, and the elements that differ.
+    Rules,
+    Whole,
+}
+
+/// What a change of rules needs of a table.
+pub(super) fn part(old: &Rules, new: &Rules, family: ProtoFamily) -> Part {
+    if family == ProtoFamily::NetDev {
+        part_of_ingress(old, new)
+    } else {
+        part_of_nat(old, new, family)
     }
-    let mut batch = Batch::new();
+}
+
+fn part_of_ingress(old: &Rules, new: &Rules) -> Part {
+    let (Some(one), Some(other)) = (&old.redirect, &new.redirect) else {
+        return match old.redirect == new.redirect {
+            true if old.devices == new.devices => Part::Nothing,
+            true => Part::Rules,
+            false => Part::Whole,
+        };
+    };
+    let kinds = [false, true]
+        .map(|v6| one.published.kinds().of_family(v6) == other.published.kinds().of_family(v6));
+    let has_same_rules = old.devices == new.devices
+        && (&one.links, &one.subnets, &one.snat_ports)
+            == (&other.links, &other.subnets, &other.snat_ports)
+        && kinds == [true; 2];
+    match has_same_rules {
+        true if one == other => Part::Nothing,
+        true => Part::Elements,
+        false => Part::Rules,
+    }
+}
+
+fn part_of_nat(old: &Rules, new: &Rules, family: ProtoFamily) -> Part {
+    let v6 = family == ProtoFamily::Ipv6;
+    match [old, new].map(|rules| nat::is_needed(rules, v6)) {
+        [false, false] => return Part::Nothing,
+        [true, true] => {}
+        _ => return Part::Whole,
+    }
+    // Whose ports have elements depends on all of them.
+    if [old, new].iter().any(|it| it.nat.forwards.kinds().shifted > SHIFTED_PORTS_SUM_MAX) {
+        return if old.nat.forwards == new.nat.forwards { Part::Rules } else { Part::Whole };
+    }
+    let n = usize::from(v6);
+    let has_same_rules = old.nat.masquerade == new.nat.masquerade
+        && old.nat.gateways == new.nat.gateways
+        && old.nat.for_others[n] == new.nat.for_others[n]
+        && old.nat.tracks_host[n] == new.nat.tracks_host[n]
+        && (old.nat.masquerade.is_empty() || old.devices == new.devices)
+        && old.allowed == new.allowed;
+    let has_same_elements = old.nat.forwards == new.nat.forwards && old.names() == new.names();
+    match has_same_rules {
+        true if has_same_elements => Part::Nothing,
+        true => Part::Elements,
+        false => Part::Rules,
+    }
+}
+
+/// Writes the elements of a table that differ.
+pub(super) fn put_elements(batch: &mut Batch, table: &Table, (old, new): (&Rules, &Rules)) {
     // Of two elements with one key the former goes first.
     for (rules, other, kind) in [(old, new, MsgType::Del), (new, old, MsgType::Add)] {
-        let table = Table::new(name, ProtoFamily::NetDev);
-        if let (Some(redirect), Some(other)) = (&rules.redirect, &other.redirect)
-            && has_sets(redirect)
-        {
-            put_ingress(&mut batch, &table, (redirect, other), kind);
-        }
-        for (family, v6) in [(ProtoFamily::Ipv4, false), (ProtoFamily::Ipv6, true)] {
-            let table = Table::new(name, family);
-            if nat::is_needed(rules, v6) {
-                put_nat(&mut batch, &table, (&rules.nat, &other.nat), kind, v6);
+        let mut writer = Writer::new(batch, table, 0);
+        match table.get_family() {
+            ProtoFamily::NetDev => {
+                let (Some(one), Some(other)) = (&rules.redirect, &other.redirect) else { continue };
+                let published = Differing::between(&one.published, &other.published).former;
+                let sets = Sets::new(&mut writer, &Elements::beside(one, other, published));
+                sets.all().for_each(|set| set.put_elements(writer.batch, kind));
+            }
+            family => {
+                let v6 = family == ProtoFamily::Ipv6;
+                let Differing { former: forwards, .. } =
+                    Differing::between(&rules.nat.forwards, &other.nat.forwards);
+                let maps = Maps::new(&mut writer, forwards, v6);
+                let devices = Devices::new(&mut writer, &rules.names().beside(&other.names()));
+                for set in maps.all().into_iter().chain(devices.all()) {
+                    set.put_elements(writer.batch, kind);
+                }
             }
         }
     }
-    Some(batch)
 }
 
-fn put_ingress(
-    batch: &mut Batch,
-    table: &Table,
-    (one, other): (&IngressRedirect, &IngressRedirect),
-    kind: MsgType,
-) {
-    let mut writer = Writer::new(batch, table, 0);
-    let (published, _) = differing(&one.published, &other.published);
-    for layout in [&V4, &V6] {
-        let v6 = layout.is_v6();
-        let local = one.local(v6).difference(&other.local(v6)).copied().collect();
-        let sets = ingress_sets::sets(&mut writer, layout, &Elements { local, published });
-        for set in [&sets.local, &sets.ports, &sets.at_address] {
-            set.put_elements(writer.batch, kind);
-        }
+/// Removes all rules of chains that the kernel has.
+pub(super) fn flush(batch: &mut Batch, table: &Table, former: &Written) {
+    for it in &former.chains {
+        let chain = Chain::new(&it.name, table);
+        batch.add(&Rule::new(&chain), MsgType::Del);
     }
 }
 
-fn put_nat(batch: &mut Batch, table: &Table, (one, other): (&Nat, &Nat), kind: MsgType, v6: bool) {
-    let (forwards, _): (&[Forward], _) = differing(&one.forwards, &other.forwards);
-    let mut writer = Writer::new(batch, table, 0);
-    let maps = Maps::new(&mut writer, forwards, v6);
-    maps.all().into_iter().for_each(|map| map.put_elements(writer.batch, kind));
-}
-
-/// The parts of two lists between what they begin and end with in common.
-fn differing<'a, T: PartialEq>(one: &'a [T], other: &'a [T]) -> (&'a [T], &'a [T]) {
-    let start = one.iter().zip(other).take_while(|(a, b)| a == b).count();
-    let (one, other) = (&one[start..], &other[start..]);
-    let end = one.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
-    (&one[..one.len() - end], &other[..other.len() - end])
-}
-
-/// Whether both have the same tables, chains, rules and sets.
-fn is_alike(old: &Rules, new: &Rules) -> bool {
-    let is_redirect_alike = match (&old.redirect, &new.redirect) {
-        (Some(old), Some(new)) => {
-            (&old.links, &old.subnets, &old.snat_ports, &old.portless, &old.snat_blocks)
-                == (&new.links, &new.subnets, &new.snat_ports, &new.portless, &new.snat_blocks)
-                && [false, true].iter().all(|&v6| {
-                    old.has_single_addresses(v6) == new.has_single_addresses(v6)
-                        && old.has_all_addresses(v6) == new.has_all_addresses(v6)
-                })
+/// Removes chains, and devices of chains, that are not written any more.
+pub(super) fn remove_former(batch: &mut Batch, table: &Table, former: &Written, now: &Written) {
+    for was in &former.chains {
+        let Some(is) = now.chains.iter().find(|it| it.name == was.name) else {
+            let name: &CStr = &was.name;
+            batch.add(&Chain::new(name, table), MsgType::Del);
+            continue;
+        };
+        let gone: Vec<_> =
+            was.devices.iter().filter(|it| !is.devices.contains(it)).cloned().collect();
+        if !gone.is_empty() {
+            let chain = ingress_of(table, &was.name, (netdev::PRIORITY, &gone));
+            batch.add(&chain, MsgType::Del);
         }
-        (old, new) => old.is_none() && new.is_none(),
-    };
-    let is_nat_alike = old.nat.masquerade == new.nat.masquerade
-        && old.nat.gateways == new.nat.gateways
-        && old.nat.for_others == new.nat.for_others
-        && old.nat.switched == new.nat.switched
-        && [false, true].iter().all(|&v6| nat::is_needed(old, v6) == nat::is_needed(new, v6))
-        // Whose ports have elements depends on all of them.
-        && [old, new].iter().all(|it| shifted_ports(&it.nat.forwards) <= SHIFTED_PORTS_SUM_MAX);
-    let names = |rules: &Rules| (rules.bridge.clone(), rules.devices.clone());
-    names(old) == names(new) && old.allowed == new.allowed && is_redirect_alike && is_nat_alike
-}
-
-/// Whether the table has sets: those of a redirection without a NIC are not there.
-fn has_sets(redirect: &IngressRedirect) -> bool {
-    redirect.devices() > 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::differing;
-
-    #[test]
-    fn lists_differ_between_their_common_ends() {
-        let empty: &[i32] = &[];
-        assert_eq!(differing(&[1, 2, 3], &[1, 2, 3]), (empty, empty));
-        assert_eq!(differing(&[1, 2], &[1, 2, 3]), (empty, &[3][..]));
-        assert_eq!(differing(&[1, 2, 3], &[1, 3]), (&[2][..], empty));
-        assert_eq!(differing(&[1, 1, 1], &[1, 1]), (&[1][..], empty));
-        assert_eq!(differing(&[1, 2, 3, 4], &[1, 5, 6, 4]), (&[2, 3][..], &[5, 6][..]));
     }
 }

@@ -8,16 +8,19 @@
 //! | `ports` | protocol, port, at all addresses of the host | address and port |
 //! | `ranges` | protocol, ports, at all addresses of the host | address; the port stays |
 //!
-//! The sets `limited` and `limited-at` have those that only some senders may connect to.
+//! The sets `limited` and `limited-at` have those that only some senders may connect to; `allowed` and `allowed-at` have
+//! these senders before the same keys.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use ipnet::IpNet;
 use vswitch_sys::expr::{Base, Expr, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
 
 use super::build::Writer;
+use super::forwards::{Forward, protocol_number};
 use super::ingress_sets::octets;
-use super::rules::{Forward, protocol_number};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
 /// The maps of one IP version.
@@ -29,11 +32,14 @@ pub(super) struct Maps<'a> {
     /// Publications for some senders only: address, protocol and ports; without an address.
     pub(super) limited_at: Set<'a>,
     pub(super) limited: Set<'a>,
+    /// Their senders, before the same keys.
+    pub(super) allowed_at: Set<'a>,
+    pub(super) allowed: Set<'a>,
 }
 
 impl<'a> Maps<'a> {
     /// The maps with the elements of these publications.
-    pub(super) fn new(writer: &mut Writer<'a>, forwards: &[Forward], v6: bool) -> Self {
+    pub(super) fn new(writer: &mut Writer<'a>, forwards: &[Arc<Forward>], v6: bool) -> Self {
         let address = address_field(v6);
         let at = [address, Field::Protocol, Field::Port];
         let mut maps = Self {
@@ -43,35 +49,61 @@ impl<'a> Maps<'a> {
             ranges: writer.map(c"ranges", (&at[1..], true), &[address]),
             limited_at: writer.set(c"limited-at", &at),
             limited: writer.set(c"limited", &at[1..]),
+            allowed_at: writer.set(c"allowed-at", &[&[address], &at[..]].concat()),
+            allowed: writer.set(c"allowed", &[&[address], &at[1..]].concat()),
         };
         let mut left = SHIFTED_PORTS_SUM_MAX;
         for forward in forwards {
-            if let Some(to) = target(forward, v6) {
+            if let Some(to) = forward.target(v6) {
                 maps.add(forward, to, &mut left);
             }
         }
         maps
     }
 
-    pub(super) fn all(&self) -> [&Set<'a>; 6] {
-        let (at, any) = (&self.limited_at, &self.limited);
-        [&self.at, &self.at_ranges, &self.ports, &self.ranges, at, any]
+    pub(super) fn all(&self) -> [&Set<'a>; 8] {
+        let limits = [&self.limited_at, &self.limited, &self.allowed_at, &self.allowed];
+        let [a, b, c, d] = limits;
+        [&self.at, &self.at_ranges, &self.ports, &self.ranges, a, b, c, d]
+    }
+
+    /// Adds who may connect to ports, from a first key up to a last one.
+    fn limit(&mut self, allow_from: &[IpNet], is_at: bool, (from, up_to): (&[&[u8]], &[&[u8]])) {
+        let (limited, allowed) = match is_at {
+            true => (&mut self.limited_at, &mut self.allowed_at),
+            false => (&mut self.limited, &mut self.allowed),
+        };
+        limited.add(from, up_to);
+        // Intervals of a set must not meet.
+        for net in IpNet::aggregate(&allow_from.to_vec()) {
+            let (first, last) = (octets(net.network()), octets(net.broadcast()));
+            let with = |sender: &[u8], key: &[&[u8]]| -> Vec<Vec<u8>> {
+                std::iter::once(sender).chain(key.iter().copied()).map(<[u8]>::to_vec).collect()
+            };
+            let (from, up_to) = (with(&first, from), with(&last, up_to));
+            allowed.add(&slices(&from), &slices(&up_to));
+        }
     }
 
     fn add(&mut self, forward: &Forward, to: IpAddr, left: &mut usize) {
         let published = &forward.published;
         let address = published.address.filter(|address| !address.is_unspecified());
-        let address = address.map(octets);
+        let (v6, address) = (to.is_ipv6(), address.map(octets));
         let protocol = [protocol_number(published.protocol)];
         let key = |port: &[u8; 2]| -> Vec<Vec<u8>> {
             address.iter().cloned().chain([protocol.to_vec(), port.to_vec()]).collect()
         };
         let (first, last) = (*published.ports.start(), *published.ports.end());
         let count = published.ports.len();
-        if forward.is_limited {
-            let set = if address.is_some() { &mut self.limited_at } else { &mut self.limited };
+        if !forward.allow_from.is_empty() {
             let (from, up_to) = (key(&first.to_be_bytes()), key(&last.to_be_bytes()));
-            set.add(&slices(&from), &slices(&up_to));
+            let senders: Vec<_> = forward
+                .allow_from
+                .iter()
+                .filter(|net| net.addr().is_ipv6() == v6)
+                .copied()
+                .collect();
+            self.limit(&senders, address.is_some(), (&slices(&from), &slices(&up_to)));
         }
         let to = octets(to);
         if first == forward.to_port && count > 1 {
@@ -80,7 +112,7 @@ impl<'a> Maps<'a> {
             map.add_mapped(&slices(&from), &slices(&up_to), &[&to]);
             return;
         }
-        if is_shifted_range(forward) {
+        if forward.is_shifted_range() {
             if count > usize::from(SHIFTED_PORTS_MAX) || count > *left {
                 return warn_of(first, last, forward.to_port);
             }
@@ -98,17 +130,6 @@ fn slices(parts: &[Vec<u8>]) -> Vec<&[u8]> {
     parts.iter().map(Vec::as_slice).collect()
 }
 
-/// Ports of ranges that take an element for each port.
-pub(super) fn shifted_ports(forwards: &[Forward]) -> usize {
-    let shifted = forwards.iter().filter(|it| is_shifted_range(it));
-    shifted.map(|it| it.published.ports.len()).sum()
-}
-
-fn is_shifted_range(forward: &Forward) -> bool {
-    let ports = &forward.published.ports;
-    *ports.start() != forward.to_port && ports.len() > 1
-}
-
 fn warn_of(first: u16, last: u16, to: u16) {
     tracing::warn!(
         first,
@@ -121,16 +142,13 @@ fn warn_of(first: u16, last: u16, to: u16) {
     );
 }
 
-/// The container's address of a family, if the publication has that family.
-pub(super) fn target(forward: &Forward, v6: bool) -> Option<IpAddr> {
-    if forward.published.address.is_some_and(|address| address.is_ipv6() != v6) {
-        return None;
-    }
-    if v6 { forward.to6.map(IpAddr::V6) } else { forward.to4.map(IpAddr::V4) }
-}
-
 fn address_field(v6: bool) -> Field {
     if v6 { Field::Ipv6 } else { Field::Ipv4 }
+}
+
+/// Where the source is in the IP header.
+const fn source(v6: bool) -> u32 {
+    if v6 { 8 } else { 12 }
 }
 
 /// Where the destination is in the IP header.
@@ -140,10 +158,21 @@ const fn destination(v6: bool) -> u32 {
 
 /// Loads (address, protocol, port) of the destination from the first register on; without `has_address`, the rest.
 pub(super) fn key(v6: bool, has_address: bool) -> Vec<Expr> {
+    key_from(Reg::R0, v6, has_address)
+}
+
+/// The same after the source address.
+pub(super) fn key_with_sender(v6: bool, has_address: bool) -> Vec<Expr> {
     let len = address_field(v6).size();
-    let protocol = if has_address { Reg::R0.after(len) } else { Reg::R0 };
+    let source = Expr::payload(Base::Network, source(v6), len as u32, Reg::R0);
+    std::iter::once(source).chain(key_from(Reg::R0.after(len), v6, has_address)).collect()
+}
+
+fn key_from(first: Reg, v6: bool, has_address: bool) -> Vec<Expr> {
+    let len = address_field(v6).size();
+    let protocol = if has_address { first.after(len) } else { first };
     let port = protocol.after(Field::Protocol.size());
-    let address = Expr::payload(Base::Network, destination(v6), len as u32, Reg::R0);
+    let address = Expr::payload(Base::Network, destination(v6), len as u32, first);
     let rest = [Expr::meta(Meta::L4Proto, protocol), Expr::payload(Base::Transport, 2, 2, port)];
     has_address.then_some(address).into_iter().chain(rest).collect()
 }

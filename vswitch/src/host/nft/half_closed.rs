@@ -10,7 +10,7 @@ use vswitch_sys::timeout::TcpTimeouts;
 use vswitch_sys::{ChainType, Hook, MsgType};
 
 use super::build::{ChainHook, Writer, l4proto_is};
-use super::rules::{Protocol, protocol_number};
+use super::forwards::{Protocol, protocol_number};
 use crate::host::limits::HALF_CLOSED_IDLE;
 
 /// After DNAT, before SNAT: the source is still the host's.
@@ -25,9 +25,10 @@ pub(super) fn write(
     bridges: &Set<'_>,
     [was_translated, from_host]: [&[Expr]; 2],
 ) {
-    writer
-        .batch
-        .add(&TcpTimeouts::new(writer.table, c"half-closed", HALF_CLOSED_IDLE), MsgType::Add);
+    if writer.is_whole {
+        let object = TcpTimeouts::new(writer.table, c"half-closed", HALF_CLOSED_IDLE);
+        writer.batch.add(&object, MsgType::Add);
+    }
     let at = ChainHook::Stack(ChainType::Filter, Hook::PostRouting, PRIORITY_FILTER);
     let chain = writer.chain(c"timeouts", at);
     let is_new = [

@@ -6,15 +6,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::sockopt::{self, Timeout};
 use vswitch_sys::query::{self, Answer};
-use vswitch_sys::set::Set;
 use vswitch_sys::socket::Socket;
-use vswitch_sys::table::{Flagged, Flags};
-use vswitch_sys::{Batch, MsgType, ProtoFamily, Table};
+use vswitch_sys::table::Flags;
+use vswitch_sys::{Batch, ProtoFamily, Table};
 
-use super::build::{Writer, text};
+use super::build::{Written, text};
 use super::exchange::{drain, receive, send};
 use super::rules::{PortBlock, Rules};
-use super::{change, nat, netdev};
+use super::write::{FAMILIES, change, clear, whole, write_blocks};
 use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 
 /// Table flags, tried in order until the kernel accepts one.
@@ -22,8 +21,6 @@ const LADDER: [Flags; 3] = [Flags::OwnerPersist, Flags::Owner, Flags::None];
 
 /// Prefix of our tables' names.
 pub(super) const PREFIX: &str = "vswitch-";
-
-const FAMILIES: [ProtoFamily; 3] = [ProtoFamily::NetDev, ProtoFamily::Ipv4, ProtoFamily::Ipv6];
 
 /// Why nftables rules cannot be loaded or read.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +79,8 @@ pub(super) struct Listed {
 #[derive(Debug)]
 struct Loaded {
     rules: Rules,
-    /// Rules in each of [`FAMILIES`].
-    counts: [usize; 3],
+    /// Rules and chains in each of [`FAMILIES`].
+    written: [Written; 3],
     /// Generation at which all rules were there.
     generation: Option<u32>,
 }
@@ -95,7 +92,7 @@ pub(crate) struct TablesParts {
     socket: OwnedFd,
     flags: Option<Flags>,
     rules: Rules,
-    counts: [usize; 3],
+    written: [Written; 3],
 }
 
 impl TablesParts {
@@ -137,15 +134,15 @@ impl Tables {
         // The same socket by a descriptor of its own, since a type with `Drop` cannot be taken apart.
         let socket = self.socket.as_fd().try_clone_to_owned().map_err(NftError::Socket)?;
         let gone = || NftError::Socket(io::ErrorKind::NotFound.into());
-        let Loaded { rules, counts, .. } = self.loaded.take().ok_or_else(gone)?;
-        Ok(TablesParts { socket, flags: self.flags, rules, counts })
+        let Loaded { rules, written, .. } = self.loaded.take().ok_or_else(gone)?;
+        Ok(TablesParts { socket, flags: self.flags, rules, written })
     }
 
     /// Takes over tables that are loaded.
     pub(super) fn from_parts(parts: TablesParts) -> Self {
-        let TablesParts { socket, flags, rules, counts } = parts;
+        let TablesParts { socket, flags, rules, written } = parts;
         let name = table_name(&rules.bridge);
-        let loaded = Some(Loaded { rules, counts, generation: None });
+        let loaded = Some(Loaded { rules, written, generation: None });
         let (socket, lacks_timeouts) = (socket.into(), false);
         Self { socket, name, flags, loaded, lacks_timeouts, restored: 0 }
     }
@@ -162,33 +159,40 @@ impl Tables {
         self.restored
     }
 
-    /// Changes the elements that differ, or else replaces the tables, in one batch.
+    /// Writes what differs, in one batch.
     pub(super) fn load(&mut self, rules: Rules) -> Result<(), NftError> {
         // The same rules again are to replace what the kernel has lost.
-        let other = self.loaded.as_ref().filter(|it| it.rules != rules);
-        let changed = other.and_then(|it| change::between(&it.rules, &rules, &self.name));
-        if let (Some(batch), Some(loaded)) = (changed, &mut self.loaded) {
+        let former = self.loaded.as_ref().filter(|it| it.rules != rules);
+        let changed = former.zip(self.flags).map(|(it, flags)| {
+            let with = ((flags, &self.name), self.has_timeouts());
+            change((&it.rules, &it.written), &rules, with)
+        });
+        if let (Some((batch, written)), Some(loaded)) = (changed, &mut self.loaded) {
             match send(&self.socket, batch) {
                 Ok(()) => {
-                    (loaded.rules, loaded.generation) = (rules, None);
+                    *loaded = Loaded { rules, written, generation: None };
                     return Ok(());
                 }
-                // Somebody changed the sets.
+                // Somebody changed the tables, or an older kernel changes no devices of a chain.
                 Err((_, error)) => tracing::info!(%error, "loading all nftables rules again"),
             }
         }
         self.replace(rules)
     }
 
+    fn has_timeouts(&self) -> bool {
+        !self.lacks_timeouts
+    }
+
     /// Replaces the tables in one batch.
     fn replace(&mut self, rules: Rules) -> Result<(), NftError> {
         let with = |tables: &mut Self, has_timeouts| {
-            tables.with_ladder(|flags, name| write(&rules, flags, name, has_timeouts))
+            tables.with_ladder(|flags, name| whole(&rules, (flags, name), has_timeouts))
         };
-        let counts = match with(self, !self.lacks_timeouts) {
+        let written = match with(self, self.has_timeouts()) {
             Err(refused) if !self.lacks_timeouts && refused.may_lack_objects() => {
-                let counts = match with(self, false) {
-                    Ok(counts) => counts,
+                let written = match with(self, false) {
+                    Ok(written) => written,
                     Err(_) => return Err(refused),
                 };
                 tracing::info!(
@@ -196,11 +200,11 @@ impl Tables {
                     "this kernel has no `ct timeout`: half-closed connections of the host end after a minute"
                 );
                 self.lacks_timeouts = true;
-                counts
+                written
             }
             result => result?,
         };
-        self.loaded = Some(Loaded { rules, counts, generation: None });
+        self.loaded = Some(Loaded { rules, written, generation: None });
         Ok(())
     }
 
@@ -216,8 +220,7 @@ impl Tables {
         let former = redirect.snat_blocks.clone();
         redirect.snat_blocks.retain(|block| !removed.contains(block));
         redirect.snat_blocks.extend(added.iter().cloned());
-        // Without a device there is no set.
-        if redirect.devices() == 0 || redirect.snat_blocks == former {
+        if redirect.snat_blocks == former {
             return Ok(());
         }
         let now = redirect.snat_blocks.clone();
@@ -257,7 +260,7 @@ impl Tables {
         self.with_ladder(|flags, name| {
             let mut batch = Batch::new();
             FAMILIES.iter().for_each(|family| clear(&mut batch, &Table::new(name, *family), flags));
-            (batch, [0; 3])
+            (batch, ())
         })?;
         Ok(())
     }
@@ -290,7 +293,7 @@ impl Tables {
         if loaded.generation == Some(generation) {
             return Ok(());
         }
-        let counts = loaded.counts;
+        let counts = loaded.written.each_ref().map(|it| it.rules);
         for (family, count) in FAMILIES.into_iter().zip(counts) {
             if count > 0 && self.count_rules(family)? != count {
                 tracing::warn!(table = ?self.name, ?family, "somebody deleted our nftables rules: loading them again");
@@ -363,52 +366,6 @@ impl Tables {
 
 fn table_name(bridge: &str) -> CString {
     text(&format!("{PREFIX}{bridge}"))
-}
-
-/// Deletes a table, existing or not: adds it first.
-fn clear(batch: &mut Batch, table: &Table, flags: Flags) {
-    batch.add(&Flagged { table, flags }, MsgType::Add);
-    batch.add(&Flagged { table, flags }, MsgType::Del);
-}
-
-fn write(rules: &Rules, flags: Flags, name: &CString, has_timeouts: bool) -> (Batch, [usize; 3]) {
-    let mut batch = Batch::new();
-    let mut counts = [0; 3];
-    let mut sets = 0;
-    for (family, count) in FAMILIES.into_iter().zip(&mut counts) {
-        let table = Table::new(name, family);
-        clear(&mut batch, &table, flags);
-        let v6 = family == ProtoFamily::Ipv6;
-        if family != ProtoFamily::NetDev && !nat::is_needed(rules, v6) {
-            continue;
-        }
-        batch.add(&Flagged { table: &table, flags }, MsgType::Add);
-        let mut writer = Writer::new(&mut batch, &table, sets);
-        writer.has_timeouts = has_timeouts;
-        if family == ProtoFamily::NetDev {
-            netdev::devices(&mut writer, &rules.devices);
-            if let Some(redirect) = &rules.redirect {
-                netdev::uplink(&mut writer, redirect);
-            }
-        } else {
-            nat::tables(&mut writer, rules, v6);
-        }
-        *count = writer.rules;
-        sets = writer.sets();
-    }
-    (batch, counts)
-}
-
-/// Adds elements to the set of SNAT ports that the kernel has, and deletes others.
-fn write_blocks(name: &CString, added: &[&PortBlock], removed: &[&PortBlock]) -> Batch {
-    let mut batch = Batch::new();
-    let table = Table::new(name, ProtoFamily::NetDev);
-    for (blocks, change) in [(added, MsgType::Add), (removed, MsgType::Del)] {
-        let mut set = Set::new(netdev::SNAT_PORTS, 1, &table, &netdev::SNAT_PORTS_FIELDS);
-        netdev::add_blocks(&mut set, blocks.iter().copied());
-        set.put_elements(&mut batch, change);
-    }
-    batch
 }
 
 fn hint(error: &io::Error) -> &'static str {

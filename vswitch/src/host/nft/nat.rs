@@ -17,14 +17,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use vswitch_sys::expr::{ADDRESS_LOCAL, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg};
-use vswitch_sys::set::Field;
+use vswitch_sys::set::{Field, Set};
 use vswitch_sys::{Chain, ChainType, Hook};
 
 use super::build::{ChainHook, Which, Writer, address_in, device_is, padded, text};
-use super::dnat_maps::{self, Maps, target};
+use super::dnat_maps::{self, Maps};
 use super::half_closed;
 use super::ingress_sets::octets;
-use super::rules::Rules;
+use super::rules::{DeviceNames, Rules};
 #[cfg(doc)]
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
 
@@ -36,7 +36,7 @@ const PRIORITY_SNAT: i32 = 99;
 /// Whether a family needs NAT by the kernel.
 pub(super) fn is_needed(rules: &Rules, v6: bool) -> bool {
     let nat = &rules.nat;
-    nat.forwards.iter().any(|forward| target(forward, v6).is_some())
+    nat.forwards.kinds().has_targets(v6)
         || nat.masquerade.iter().any(|net| is_v6(net) == v6)
         || nat.tracks_host[usize::from(v6)]
 }
@@ -51,14 +51,16 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         writer.rule(&output, &[&loopback, &[Expr::accept()]]);
     }
     let maps = Maps::new(writer, &rules.nat.forwards, v6);
-    maps.all().into_iter().for_each(|map| map.put(writer.batch));
+    maps.all().into_iter().for_each(|map| writer.put(map));
+    let devices = Devices::new(writer, &rules.names());
+    devices.all().into_iter().for_each(|set| writer.put(set));
     forwards(writer, &output, &maps, v6);
     if rules.nat.tracks_host[usize::from(v6)] {
         // A rule that reads the state makes the kernel track.
         writer.rule(&output, &[&[Expr::ct_state(Reg::R0), Expr::accept()]]);
     }
     if rules.nat.for_others[usize::from(v6)] {
-        for_others(writer, rules, &maps, v6);
+        for_others(writer, &devices.switched, &maps, v6);
     }
     if by_kernel {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
@@ -66,27 +68,56 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         forwards(writer, &chain, &maps, v6);
         forward_only_allowed(writer, rules);
     }
-    postrouting(writer, rules, v6);
+    postrouting(writer, rules, &devices.bridges, v6);
 }
 
-/// DNAT for what comes by devices that are no uplinks, but for publications that limit their senders.
-fn for_others(writer: &mut Writer<'_>, rules: &Rules, maps: &Maps<'_>, v6: bool) {
+/// Sets of devices.
+pub(super) struct Devices<'a> {
+    /// Whose frames the switch takes itself.
+    switched: Set<'a>,
+    bridges: Set<'a>,
+}
+
+impl<'a> Devices<'a> {
+    pub(super) fn new(writer: &mut Writer<'a>, names: &DeviceNames) -> Self {
+        let mut set = |name, names: &BTreeSet<String>| {
+            let mut set = writer.set(name, &[Field::Device]);
+            for device in names {
+                let name = padded(&text(device));
+                set.add(&[&name], &[&name]);
+            }
+            set
+        };
+        Self {
+            switched: set(c"switched", &names.switched),
+            bridges: set(c"bridges", &names.bridges),
+        }
+    }
+
+    pub(super) fn all(&self) -> [&Set<'a>; 2] {
+        [&self.switched, &self.bridges]
+    }
+}
+
+/// DNAT for what comes by devices that are no uplinks. Senders that may not connect are left to the host's socket, which
+/// refuses them.
+fn for_others(writer: &mut Writer<'_>, switched: &Set<'_>, maps: &Maps<'_>, v6: bool) {
+    let published = writer.chain(c"published", ChainHook::Jump);
+    forwards(writer, &published, maps, v6);
     let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
     let chain = writer.chain(c"prerouting", prerouting);
-    let mut switched = writer.set(c"switched", &[Field::Device]);
-    let names: BTreeSet<&String> = rules.nat.switched.iter().chain(&rules.devices).collect();
-    for device in names {
-        let name = padded(&text(device));
-        switched.add(&[&name], &[&name]);
-    }
-    switched.put(writer.batch);
-    let from_switched = [Expr::meta(Meta::IifName, Reg::R0), Expr::lookup(Reg::R0, &switched)];
+    let from_switched = [Expr::meta(Meta::IifName, Reg::R0), Expr::lookup(Reg::R0, switched)];
     writer.rule(&chain, &[&from_switched, &[Expr::accept()]]);
-    for (set, has_address) in [(&maps.limited_at, true), (&maps.limited, false)] {
+    for (limited, allowed, has_address) in
+        [(&maps.limited_at, &maps.allowed_at, true), (&maps.limited, &maps.allowed, false)]
+    {
+        let key = dnat_maps::key_with_sender(v6, has_address);
+        let is_allowed = [Expr::lookup(Reg::R0, allowed), Expr::jump(c"published")];
+        writer.rule(&chain, &[&key, &is_allowed]);
         let key = dnat_maps::key(v6, has_address);
-        writer.rule(&chain, &[&key, &[Expr::lookup(Reg::R0, set), Expr::accept()]]);
+        writer.rule(&chain, &[&key, &[Expr::lookup(Reg::R0, limited), Expr::accept()]]);
     }
-    forwards(writer, &chain, maps, v6);
+    writer.rule(&chain, &[&[Expr::jump(c"published")]]);
 }
 
 /// DNAT of published ports: at single addresses, then at all addresses of the host.
@@ -128,19 +159,13 @@ fn forward_only_allowed(writer: &mut Writer<'_>, rules: &Rules) {
     }
 }
 
-fn postrouting(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
+fn postrouting(writer: &mut Writer<'_>, rules: &Rules, bridges: &Set<'_>, v6: bool) {
     let at = ChainHook::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY_SNAT);
     let chain = writer.chain(c"postrouting", at);
-    let mut devices = writer.set(c"bridges", &[Field::Device]);
-    for device in &rules.devices {
-        let name = padded(&text(device));
-        devices.add(&[&name], &[&name]);
-    }
-    devices.put(writer.batch);
     if writer.has_timeouts {
-        half_closed::write(writer, &devices, [&was_translated(), &is_local(Fib::Source)]);
+        half_closed::write(writer, bridges, [&was_translated(), &is_local(Fib::Source)]);
     }
-    let to_bridge = [Expr::meta(Meta::OifName, Reg::R0), Expr::lookup(Reg::R0, &devices)];
+    let to_bridge = [Expr::meta(Meta::OifName, Reg::R0), Expr::lookup(Reg::R0, bridges)];
     let skip_bridges = [&to_bridge[..], &[Expr::accept()]].concat();
     let gateways = rules.nat.gateways.iter().filter(|(_, gateway)| gateway.is_ipv6() == v6);
     for (device, gateway) in gateways {

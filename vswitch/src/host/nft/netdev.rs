@@ -16,8 +16,6 @@
 //! hook, so a frame of another VLAN would match. Frames to container subnets are dropped. IPv6 has the same
 //! rules with its own offsets ([`Layout`]).
 
-use std::ffi::CStr;
-
 use ipnet::IpNet;
 use vswitch_sys::Chain;
 use vswitch_sys::expr::{Base, Cmp, Expr, Meta, Reg};
@@ -26,15 +24,13 @@ use vswitch_sys::set::{Field, Set};
 use super::build::{
     ChainHook, Layout, V4, V6, Which, Writer, address_in, l4proto_is, payload_is, port_in, text,
 };
-use super::ingress_sets::{self, Elements, Sets, octets};
-use super::rules::{IngressRedirect, PortBlock, RedirectLink, protocol_number};
+use super::forwards::Protocol::{Tcp, Udp};
+use super::forwards::protocol_number;
+use super::ingress_sets::{Elements, FamilySets, Sets};
+use super::rules::{IngressRedirect, RedirectLink};
 
 /// Before other chains of the hook.
-const PRIORITY: i32 = -450;
-
-/// The set of claimed SNAT ports, for both IP versions.
-pub(super) const SNAT_PORTS: &CStr = c"snat-ports";
-pub(super) const SNAT_PORTS_FIELDS: [Field; 2] = [Field::Protocol, Field::Port];
+pub(super) const PRIORITY: i32 = -450;
 
 /// Loopback addresses, which containers must not reach.
 const LOOPBACK: IpNet =
@@ -42,13 +38,11 @@ const LOOPBACK: IpNet =
 
 /// Sets of one IP version, and actions for frames of the switch.
 struct Ours<'a> {
-    sets: &'a Sets<'a>,
+    sets: &'a FamilySets<'a>,
     /// First and last port of the SNAT range.
     range: (u16, u16),
     /// Claimed (protocol, port) of the range.
     claimed: &'a Set<'a>,
-    /// (address, protocol) of remotes that containers use protocols without ports with.
-    portless: Set<'a>,
     forward: Vec<Expr>,
     /// Copies to the switch and accepts for the host.
     copy: Vec<Expr>,
@@ -79,42 +73,34 @@ pub(super) fn uplink(writer: &mut Writer<'_>, redirect: &IngressRedirect) {
             None => writer.rule(&chain, &[&[Expr::counter(), Expr::drop()]]),
         }
     }
+    let sets = Sets::new(writer, &Elements::all(redirect));
+    sets.all().for_each(|set| writer.put(set));
     let present = |link: &RedirectLink| Some((link.device.clone()?, link.tap.1));
     let links: Vec<_> = redirect.links.iter().filter_map(present).collect();
     if links.is_empty() {
         return;
     }
-    let mut claimed = writer.set(SNAT_PORTS, &SNAT_PORTS_FIELDS);
-    add_blocks(&mut claimed, &redirect.snat_blocks);
-    claimed.put(writer.batch);
-
     let devices: Vec<_> = links.iter().map(|((device, _), _)| text(device)).collect();
     let chain = writer.chain(c"uplink", ChainHook::IngressOfAll(&devices, PRIORITY));
     for tag in [0x8100_u16, 0x88a8] {
         let tagged = payload_is(Base::Link, 12, &tag.to_be_bytes());
         writer.rule(&chain, &[&tagged, &[Expr::accept()]]);
     }
-    let to_tap = to_tap(writer, &links);
-    for layout in [&V4, &V6] {
+    let to_tap = to_tap(&sets.taps, &links);
+    for (layout, own) in [(&V4, &sets.v4), (&V6, &sets.v6)] {
         let name = layout.name("in");
         let inner = writer.chain(&name, ChainHook::Jump);
         writer.rule(&chain, &[&protocol_is(layout.ethertype), &[Expr::jump(&name)]]);
-        family(writer, &inner, layout, redirect, (&to_tap, &claimed));
+        family(writer, &inner, layout, redirect, (&to_tap, &sets.claimed, own));
     }
 }
 
 /// Loads the index of the TAP that belongs to the device of a frame.
-fn to_tap(writer: &mut Writer<'_>, links: &[((String, u32), u32)]) -> Vec<Expr> {
-    if let [(_, tap)] = links {
-        return vec![Expr::immediate(Reg::R0, &tap.to_ne_bytes())];
+fn to_tap(taps: &Set<'_>, links: &[((String, u32), u32)]) -> Vec<Expr> {
+    match links {
+        [(_, tap)] => vec![Expr::immediate(Reg::R0, &tap.to_ne_bytes())],
+        _ => vec![Expr::meta(Meta::Iif, Reg::R0), Expr::lookup_map(Reg::R0, taps, Reg::R0)],
     }
-    let mut taps = writer.map(c"taps", (&[Field::DeviceIndex], false), &[Field::DeviceIndex]);
-    for ((_, device), tap) in links {
-        let device = device.to_ne_bytes();
-        taps.add_mapped(&[&device], &[&device], &[&tap.to_ne_bytes()]);
-    }
-    taps.put(writer.batch);
-    vec![Expr::meta(Meta::Iif, Reg::R0), Expr::lookup_map(Reg::R0, &taps, Reg::R0)]
 }
 
 /// The chains of one IP version.
@@ -123,7 +109,7 @@ fn family(
     chain: &Chain<'_>,
     layout: &Layout,
     redirect: &IngressRedirect,
-    (to_tap, claimed): (&[Expr], &Set<'_>),
+    (to_tap, claimed, sets): (&[Expr], &Set<'_>, &FamilySets<'_>),
 ) {
     let is_ours = |net: &&IpNet| matches!(net, IpNet::V6(_)) == layout.is_v6();
     for subnet in redirect.subnets.iter().filter(is_ours) {
@@ -133,15 +119,10 @@ fn family(
             writer.rule(chain, &[&ours, &[Expr::counter(), Expr::drop()]]);
         }
     }
-    let sets = ingress_sets::sets(writer, layout, &Elements::all(redirect, layout));
-    for set in [&sets.local, &sets.ports, &sets.at_address] {
-        set.put(writer.batch);
-    }
     let forward = [to_tap, &[Expr::fwd(Reg::R0)]].concat();
     let copy = [to_tap, &[Expr::dup(Reg::R0), Expr::accept()]].concat();
-    let portless = portless_set(writer, layout, redirect);
     let range = (*redirect.snat_ports.start(), *redirect.snat_ports.end());
-    let ours = Ours { sets: &sets, range, claimed, portless, forward, copy };
+    let ours = Ours { sets, range, claimed, forward, copy };
     let name = layout.name("local");
     let local = writer.chain(&name, ChainHook::Jump);
     let destination =
@@ -149,30 +130,26 @@ fn family(
     let is_local = [destination.clone(), Expr::lookup(Reg::R0, &ours.sets.local)];
     writer.rule(chain, &[&is_local, &[Expr::jump(&name)]]);
 
-    if !ours.portless.is_empty() {
-        let len = layout.address.size();
-        let from = [
-            Expr::payload(Base::Network, layout.source, len as u32, Reg::R0),
-            Expr::meta(Meta::L4Proto, Reg::R0.after(len)),
-            Expr::lookup(Reg::R0, &ours.portless),
-            Expr::counter(),
-        ];
-        writer.rule(&local, &[&from, &ours.forward]);
-    }
+    let without_ports = has_no_ports();
+    let len = layout.address.size();
+    let from = [
+        Expr::payload(Base::Network, layout.source, len as u32, Reg::R0),
+        Expr::meta(Meta::L4Proto, Reg::R0.after(len)),
+        Expr::lookup(Reg::R0, &ours.sets.portless),
+        Expr::counter(),
+    ];
+    writer.rule(&local, &[&without_ports, &from, &ours.forward]);
     writer.rule(&local, &[&later_fragment(layout), &[Expr::counter()], &ours.copy]);
     let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, Reg::R0), Reg::R0);
     let in_range = port_in(2, ours.range.0, ours.range.1);
     let in_blocks = [Expr::lookup(Reg::R0, ours.claimed), Expr::counter()];
     writer.rule(&local, &[&in_range, &port, &in_blocks, &ours.forward]);
-    if redirect.has_all_addresses(layout.is_v6()) {
-        let in_ports = [Expr::lookup(Reg::R0, &ours.sets.ports), Expr::counter()];
-        writer.rule(&local, &[&port, &in_ports, &ours.forward]);
-    }
-    if redirect.has_single_addresses(layout.is_v6()) {
-        let next = Reg::R0.after(layout.address.size());
+    for (set, has_address) in ours.published(layout, redirect) {
+        let destination = has_address.then_some(&destination).cloned();
+        let next = Reg::R0.after(if has_address { len } else { 0 });
         let port = ports_key(Base::Transport, 2, Expr::meta(Meta::L4Proto, next), next);
-        let at = [Expr::lookup(Reg::R0, &ours.sets.at_address), Expr::counter()];
-        writer.rule(&local, &[&[destination], &port, &at, &ours.forward]);
+        let key: Vec<Expr> = destination.into_iter().chain(port).collect();
+        writer.rule(&local, &[&key, &[Expr::lookup(Reg::R0, set), Expr::counter()], &ours.forward]);
     }
     let name = layout.name("icmp");
     let icmp = writer.chain(&name, ChainHook::Jump);
@@ -209,23 +186,20 @@ fn copies(
     let in_range = port_in(layout.quoted_payload, first, last);
     let in_blocks = [Expr::lookup(Reg::R0, ours.claimed), Expr::counter()];
     writer.rule(&error, &[&from_us, &in_range, &port, &in_blocks, &ours.copy]);
-    if redirect.has_all_addresses(layout.is_v6()) {
-        let in_ports = [Expr::lookup(Reg::R0, &ours.sets.ports), Expr::counter()];
-        writer.rule(&error, &[&from_us, &port, &in_ports, &ours.copy]);
+    for (set, has_address) in ours.published(layout, redirect) {
+        let at = Reg::R0.after(if has_address { layout.address.size() } else { 0 });
+        let port = ports_key(Base::Transport, layout.quoted_payload, protocol(at), at);
+        let source = has_address.then_some(&source).cloned();
+        let key: Vec<Expr> = source.into_iter().chain(port).collect();
+        let known = [Expr::lookup(Reg::R0, set), Expr::counter()];
+        let from: &[Expr] = if has_address { &[] } else { &from_us };
+        writer.rule(&error, &[from, &key, &known, &ours.copy]);
     }
-    if redirect.has_single_addresses(layout.is_v6()) {
-        let next = Reg::R0.after(layout.address.size());
-        let port = ports_key(Base::Transport, layout.quoted_payload, protocol(next), next);
-        let at = [Expr::lookup(Reg::R0, &ours.sets.at_address), Expr::counter()];
-        writer.rule(&error, &[&[source], &port, &at, &ours.copy]);
-    }
-    if !ours.portless.is_empty() {
-        // The quoted destination follows the source.
-        let to = Expr::payload(Base::Transport, layout.quoted_source + len, len, Reg::R0);
-        let flow = [to, protocol(Reg::R0.after(layout.address.size()))];
-        let known = [Expr::lookup(Reg::R0, &ours.portless), Expr::counter()];
-        writer.rule(&error, &[&from_us, &flow, &known, &ours.copy]);
-    }
+    // The quoted destination follows the source.
+    let to = Expr::payload(Base::Transport, layout.quoted_source + len, len, Reg::R0);
+    let flow = [to, protocol(Reg::R0.after(layout.address.size()))];
+    let known = [Expr::lookup(Reg::R0, &ours.sets.portless), Expr::counter()];
+    writer.rule(&error, &[&from_us, &flow, &known, &ours.copy]);
     let is_echo = [
         payload_is(Base::Transport, layout.quoted_protocol, &[layout.icmp]),
         payload_is(Base::Transport, layout.quoted_payload, &[layout.echo_request]),
@@ -234,28 +208,28 @@ fn copies(
     writer.rule(&error, &[&from_us, is_echo.as_flattened(), &[Expr::counter()], &ours.copy]);
 }
 
-/// The remotes of protocols without ports.
-fn portless_set<'a>(
-    writer: &mut Writer<'a>,
-    layout: &Layout,
-    redirect: &IngressRedirect,
-) -> Set<'a> {
-    let mut portless = writer.set(&layout.name("portless"), &[layout.address, Field::Protocol]);
-    let ours = redirect.portless.iter().filter(|(it, _)| it.is_ipv6() == layout.is_v6());
-    for (remote, protocol) in ours {
-        let (octets, protocol) = (octets(*remote), [*protocol]);
-        portless.add(&[&octets, &protocol], &[&octets, &protocol]);
-    }
-    portless.put(writer.batch);
-    portless
+/// Neither TCP nor UDP: most frames pay no lookup for other protocols.
+fn has_no_ports() -> Vec<Expr> {
+    let load = Expr::meta(Meta::L4Proto, Reg::R0);
+    let is_not = |protocol| Expr::cmp(Reg::R0, Cmp::Neq, &[protocol_number(protocol)]);
+    vec![load, is_not(Tcp), is_not(Udp)]
 }
 
-/// Adds blocks to the set of claimed SNAT ports.
-pub(super) fn add_blocks<'a>(set: &mut Set<'_>, blocks: impl IntoIterator<Item = &'a PortBlock>) {
-    for block in blocks {
-        let protocol = [protocol_number(block.protocol)];
-        let (first, last) = (block.first.to_be_bytes(), block.last.to_be_bytes());
-        set.add(&[&protocol, &first], &[&protocol, &last]);
+impl<'a> Ours<'a> {
+    /// Sets of published ports that have any, and whether their keys begin with the address.
+    fn published(
+        &self,
+        layout: &Layout,
+        redirect: &IngressRedirect,
+    ) -> impl Iterator<Item = (&'a Set<'a>, bool)> {
+        let (kinds, sets) = (redirect.published.kinds(), self.sets);
+        let kind = |at: bool, is_range: bool| {
+            let set = &(if at { &sets.at } else { &sets.any })[usize::from(is_range)];
+            kinds.has(layout.is_v6(), (at, is_range)).then_some((set, at))
+        };
+        [kind(false, false), kind(false, true), kind(true, false), kind(true, true)]
+            .into_iter()
+            .flatten()
     }
 }
 

@@ -7,7 +7,9 @@ use fastpath::tap::{Tap, TapConfig};
 use nix::sched::{CloneFlags, unshare};
 
 use super::kernel::Tables;
-use super::{Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink, Rules};
+use super::{
+    Forward, Forwards, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink, Rules,
+};
 
 /// Loads one rule of each kind in a network namespace of a thread, which ends with it.
 ///
@@ -25,9 +27,16 @@ pub fn probe() -> Result<(), String> {
 }
 
 fn rules(nic: &Tap, tap: &Tap) -> Rules {
-    let published = |protocol| Published { address: None, protocol, ports: 8080..=8090 };
+    let forward = |protocol| Forward {
+        published: Published { address: None, protocol, ports: 8080..=8090 },
+        to4: Some(Ipv4Addr::new(10, 99, 0, 2)),
+        to6: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
+        to_port: 8080,
+        allow_from: Vec::new(),
+    };
+    let forwards: Forwards = [Protocol::Tcp, Protocol::Udp].into_iter().map(forward).collect();
     let redirect = IngressRedirect {
-        portless: Vec::new(),
+        portless: Default::default(),
         links: vec![RedirectLink {
             device: Some((nic.name.clone(), nic.ifindex)),
             tap: (tap.name.clone(), tap.ifindex),
@@ -37,16 +46,9 @@ fn rules(nic: &Tap, tap: &Tap) -> Rules {
         subnets: vec![ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 99, 0, 0), 16).into()],
         snat_ports: 20_000..=29_999,
         snat_blocks: [PortBlock { protocol: Protocol::Tcp, first: 20_000, last: 20_063 }].into(),
-        published: vec![published(Protocol::Tcp), published(Protocol::Udp)],
+        published: forwards.clone(),
     };
-    let forward = Forward {
-        published: published(Protocol::Tcp),
-        to4: Some(Ipv4Addr::new(10, 99, 0, 2)),
-        to6: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
-        to_port: 8080,
-        is_limited: false,
-    };
-    let nat = Nat { forwards: vec![forward], ..Nat::default() };
+    let nat = Nat { forwards, ..Nat::default() };
     Rules {
         bridge: "br0".to_owned(),
         devices: vec!["br0".to_owned()],

@@ -5,16 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
-pub(crate) use vswitch_api::publish::Protocol;
 
-/// The number of a transport in an IP header.
-pub(in crate::host) fn protocol_number(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-        Protocol::Sctp => 132,
-    }
-}
+use super::forwards::{Forwards, Protocol};
 
 /// A block of SNAT ports of a protocol, at all addresses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,25 +22,33 @@ impl PortBlock {
     }
 }
 
-/// Published ports of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Published {
-    /// Address of the host; the unspecified one means all of its family, none all of both families.
-    pub(crate) address: Option<IpAddr>,
-    pub(crate) protocol: Protocol,
-    pub(crate) ports: RangeInclusive<u16>,
+/// Names of devices in sets of the `ip` and `ip6` tables.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct DeviceNames {
+    /// Devices whose frames the switch takes itself.
+    pub(super) switched: BTreeSet<String>,
+    pub(super) bridges: BTreeSet<String>,
 }
 
-/// DNAT of published ports: `ports[n]` to port `to_port + n` of an address of either family.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Forward {
-    pub(crate) published: Published,
-    pub(crate) to4: Option<Ipv4Addr>,
-    pub(crate) to6: Option<Ipv6Addr>,
-    /// The container's first port.
-    pub(crate) to_port: u16,
-    /// Only some senders may connect; the switch knows which.
-    pub(crate) is_limited: bool,
+impl DeviceNames {
+    /// Those that others lack.
+    pub(super) fn beside(&self, other: &Self) -> Self {
+        let lacking = |one: &BTreeSet<String>, other| one.difference(other).cloned().collect();
+        Self {
+            switched: lacking(&self.switched, &other.switched),
+            bridges: lacking(&self.bridges, &other.bridges),
+        }
+    }
+}
+
+impl Rules {
+    pub(super) fn names(&self) -> DeviceNames {
+        let switched = self.nat.switched.iter().chain(&self.devices).cloned();
+        DeviceNames {
+            switched: switched.collect(),
+            bridges: self.devices.iter().cloned().collect(),
+        }
+    }
 }
 
 /// An uplink: a NIC and its TAP.
@@ -73,15 +73,15 @@ pub(crate) struct IngressRedirect {
     pub(crate) snat_ports: RangeInclusive<u16>,
     /// Blocks whose ports are ours now.
     pub(crate) snat_blocks: BTreeSet<PortBlock>,
-    pub(crate) published: Vec<Published>,
+    pub(crate) published: Forwards,
     /// Remotes whose packets by a protocol without ports are a container's.
-    pub(crate) portless: Vec<(IpAddr, u8)>,
+    pub(crate) portless: BTreeSet<(IpAddr, u8)>,
 }
 
 /// NAT by the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Nat {
-    pub(crate) forwards: Vec<Forward>,
+    pub(crate) forwards: Forwards,
     /// With `--uplink kernel`: subnets to masquerade; the kernel then publishes ports to all hosts.
     /// Otherwise it translates only the host's own traffic.
     pub(crate) masquerade: Vec<IpNet>,
@@ -116,53 +116,16 @@ pub(crate) struct Rules {
     pub(crate) nat: Nat,
 }
 
-/// An interval of ports, at one address or at all of a family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Interval {
-    pub(super) address: Option<IpAddr>,
-    pub(super) protocol: u8,
-    pub(super) first: u16,
-    pub(super) last: u16,
-}
-
-impl Published {
-    /// Its ports for a family, if it has any.
-    pub(super) fn interval(&self, v6: bool) -> Option<Interval> {
-        if self.ports.is_empty() || self.address.is_some_and(|address| address.is_ipv6() != v6) {
-            return None;
-        }
-        Some(Interval {
-            address: self.address.filter(|address| !address.is_unspecified()),
-            protocol: protocol_number(self.protocol),
-            first: *self.ports.start(),
-            last: *self.ports.end(),
-        })
-    }
-}
-
 impl IngressRedirect {
-    /// Whether any port is published at a single address of a family.
-    pub(super) fn has_single_addresses(&self, v6: bool) -> bool {
-        let mut intervals = self.published.iter().filter_map(|one| one.interval(v6));
-        intervals.any(|interval| interval.address.is_some())
+    /// Addresses of the host.
+    pub(super) fn local(&self) -> BTreeSet<IpAddr> {
+        let v4 = self.local4.iter().copied().map(IpAddr::V4);
+        v4.chain(self.local6.iter().copied().map(IpAddr::V6)).collect()
     }
 
-    /// Whether any port is published at all addresses of a family.
-    pub(super) fn has_all_addresses(&self, v6: bool) -> bool {
-        let mut intervals = self.published.iter().filter_map(|one| one.interval(v6));
-        intervals.any(|interval| interval.address.is_none())
-    }
-
-    /// NICs that exist.
-    pub(super) fn devices(&self) -> usize {
-        self.links.iter().filter(|link| link.device.is_some()).count()
-    }
-
-    /// Addresses of the host, of a family.
-    pub(super) fn local(&self, v6: bool) -> BTreeSet<IpAddr> {
-        match v6 {
-            false => self.local4.iter().copied().map(IpAddr::V4).collect(),
-            true => self.local6.iter().copied().map(IpAddr::V6).collect(),
-        }
+    /// Indexes of NICs and of their TAPs.
+    pub(super) fn taps(&self) -> BTreeSet<(u32, u32)> {
+        let links = self.links.iter();
+        links.filter_map(|link| Some((link.device.as_ref()?.1, link.tap.1))).collect()
     }
 }

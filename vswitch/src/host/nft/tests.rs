@@ -1,5 +1,6 @@
 //! Crafted frames against the tables in the kernel, in namespaces. Need root.
 
+mod elements;
 mod sets;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,8 +11,8 @@ use testkit::{Wire, attempt, in_namespace, in_namespace_async, nft, run_line as 
 
 use super::kernel::Tables;
 use super::{
-    Firewall, Forward, IngressRedirect, Nat, PortBlock, Protocol, Published, RedirectLink, Rules,
-    remove_stale_tables,
+    Firewall, Forward, Forwards, IngressRedirect, Nat, PortBlock, Protocol, Published,
+    RedirectLink, Rules, remove_stale_tables,
 };
 use crate::host::limits::SHIFTED_PORTS_SUM_MAX;
 use vswitch_sys::table::Flags;
@@ -61,7 +62,7 @@ impl Host {
 
     fn rules(&self, published: Vec<Published>) -> Rules {
         let redirect = IngressRedirect {
-            portless: vec![(FAR4.into(), 47), (FAR6.into(), 50)],
+            portless: [(FAR4.into(), 47), (FAR6.into(), 50)].into(),
             links: vec![RedirectLink {
                 device: Some(("eth0".into(), self.nic.tap.ifindex)),
                 tap: ("up0".into(), self.uplink.tap.ifindex),
@@ -69,9 +70,9 @@ impl Host {
             local4: vec![HOST4, OTHER4],
             local6: vec![HOST6],
             subnets: vec!["10.99.0.0/16".parse().unwrap(), "fd00:99::/64".parse().unwrap()],
-            snat_ports: 20_000..=32_767,
+            snat_ports: 20_000..=29_999,
             snat_blocks: [TCP_BLOCK, UDP_BLOCK].into(),
-            published,
+            published: published.into_iter().map(to_nobody).collect(),
         };
         Rules {
             bridge: "br0".into(),
@@ -101,6 +102,12 @@ impl Host {
         assert_eq!(at_tap.len(), usize::from(unchanged), "{at_tap:?}");
         (unchanged, self.seen("nic") > before)
     }
+}
+
+/// Handed over by the NIC, and not translated by the kernel.
+fn to_nobody(published: Published) -> Forward {
+    let to_port = *published.ports.start();
+    Forward { published, to4: None, to6: None, to_port, allow_from: Vec::new() }
 }
 
 fn published(address: Option<IpAddr>, protocol: Protocol, first: u16, last: u16) -> Published {
@@ -321,9 +328,9 @@ fn with_nat(host: &Host) -> Rules {
         to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
         to6: Some("fd00:99::5".parse().unwrap()),
         to_port: 80,
-        is_limited: false,
+        allow_from: Vec::new(),
     };
-    let nat = Nat { forwards: vec![forward], ..Nat::default() };
+    let nat = Nat { forwards: [forward].into_iter().collect(), ..Nat::default() };
     Rules { nat, ..host.rules(Vec::new()) }
 }
 

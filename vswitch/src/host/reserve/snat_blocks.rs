@@ -7,36 +7,57 @@
 //! port of the host skips its block, nothing else. Nothing reads these sockets: frames of the NIC for their ports go
 //! to the switch before.
 //!
+//! A socket of UDP would swallow what programs of the host send to its port. So once it is bound, it hears only a device that
+//! does not exist: the kernel answers with "port unreachable". (No device that exists will do: the kernel takes a packet to an
+//! own address for one of the device that has it.) A program that binds its socket to a device may have the port there. TCP and SCTP
+//! sockets that do not listen hear nobody.
+//!
 //! A publication may name a port of a held block. It takes the port over ([`HeldBlocks::lend`]); when it ends, the
-//! port is bound again ([`HeldBlocks::regain`]).
+//! port is bound again ([`HeldBlocks::regain`]). One at a single address leaves the socket here, which keeps the port
+//! at all other addresses, too: the block's element takes their frames. One at `[::1]` or `[::]` needs sockets of
+//! its own for the proxy, so the port stays held at IPv4 addresses only.
 //!
 //! Sockets are limited to half of the limit of open files. Without SCTP in the kernel its ports take none, since
 //! no socket of the host can have one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
 use rustix::process::{Resource, getrlimit};
+use socket2::SockRef;
 
-use crate::host::limits::SNAT_SOCKETS_PERCENT;
-use crate::host::nft::{PortBlock, Protocol};
+use crate::host::limits::{RESERVED_SOCKETS_MAX, SNAT_SOCKETS_PERCENT};
+use crate::host::nft::{PortBlock, Protocol, Published};
 
 /// Exists where the kernel has SCTP.
 const SCTP: &str = "/proc/thread-self/net/sctp";
+
+/// Index that no device has.
+const NO_DEVICE: NonZeroU32 = NonZeroU32::new(i32::MAX as u32).unwrap();
 
 /// The ports that are held for SNAT.
 #[derive(Debug)]
 pub(crate) struct HeldBlocks {
     blocks: BTreeSet<PortBlock>,
-    sockets: BTreeMap<(Protocol, u16), OwnedFd>,
-    /// Ports of held blocks without a socket of ours: lent to publications.
+    sockets: BTreeMap<(Protocol, u16), Holder>,
+    /// Ports of held blocks that are lent to publications: without a socket of ours, or with one for IPv4 only.
     lent: BTreeSet<(Protocol, u16)>,
+    /// Ports whose sockets here reserve them for publications at single addresses, too, be the block held or not.
+    kept: BTreeSet<(Protocol, u16)>,
     sockets_max: usize,
+}
+
+/// A socket that holds a port.
+#[derive(Debug)]
+struct Holder {
+    _socket: OwnedFd,
+    /// At IPv4 addresses only.
+    is_v4_only: bool,
 }
 
 /// Why a block cannot be held.
@@ -59,6 +80,7 @@ impl HeldBlocks {
             blocks: BTreeSet::new(),
             sockets: BTreeMap::new(),
             lent: BTreeSet::new(),
+            kept: BTreeSet::new(),
             sockets_max,
         }
     }
@@ -83,13 +105,16 @@ impl HeldBlocks {
             if self.sockets_left() < block.ports().len() {
                 return Err(Unheld::Limit);
             }
-            for port in block.ports() {
-                let socket = bind_port(block.protocol, port).map_err(|error| match error {
+            let has = |port: &u16| {
+                self.sockets.get(&(block.protocol, *port)).is_some_and(|holder| !holder.is_v4_only)
+            };
+            for port in block.ports().filter(|port| !has(port)) {
+                let holder = Holder::dual(block.protocol, port).map_err(|error| match error {
                     Errno::ADDRINUSE => Unheld::Taken(port),
                     Errno::MFILE | Errno::NFILE => Unheld::Limit,
                     error => Unheld::Refused(error),
                 })?;
-                bound.push(((block.protocol, port), socket));
+                bound.push(((block.protocol, port), holder));
             }
         }
         self.sockets.extend(bound);
@@ -100,35 +125,66 @@ impl HeldBlocks {
     /// Lets go of a block.
     pub(crate) fn release(&mut self, block: &PortBlock) {
         self.blocks.remove(block);
-        for port in block.ports() {
-            self.sockets.remove(&(block.protocol, port));
-            self.lent.remove(&(block.protocol, port));
+        for key in block.ports().map(|port| (block.protocol, port)) {
+            if !self.kept.contains(&key) {
+                self.sockets.remove(&key);
+            }
+            self.lent.remove(&key);
         }
     }
 
     /// Lets go of ports that a publication is to have. [`Self::regain`] takes back those that it does not have.
-    pub(crate) fn lend(&mut self, protocol: Protocol, ports: &RangeInclusive<u16>) {
-        let held: Vec<_> = self
-            .sockets
-            .range((protocol, *ports.start())..=(protocol, *ports.end()))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in held {
-            self.sockets.remove(&key);
-            self.lent.insert(key);
+    ///
+    /// Returns ports that stay bound here: those of a publication at a single address, and of a range that is too long
+    /// for sockets of its own.
+    pub(crate) fn lend(&mut self, published: &Published) -> BTreeSet<u16> {
+        let Published { address, protocol, ports } = published;
+        let range = (*protocol, *ports.start())..=(*protocol, *ports.end());
+        let held = self.sockets.range(range).map(|(key, holder)| (*key, holder.is_v4_only));
+        let held: Vec<_> = held.collect();
+        let is_proxied = |it: &IpAddr| *it == Ipv6Addr::LOCALHOST || *it == Ipv6Addr::UNSPECIFIED;
+        let needs_sockets = address.is_none_or(|it| is_proxied(&it));
+        if !needs_sockets || ports.len() > RESERVED_SOCKETS_MAX {
+            let is_v4 = address.is_some_and(|it| it.is_ipv4());
+            let stay = held.into_iter().filter(|(_, is_v4_only)| is_v4 || !is_v4_only);
+            let stay = stay.map(|(key, _)| key).inspect(|key| _ = self.kept.insert(*key));
+            return stay.map(|(_, port)| port).collect();
         }
+        for (key, _) in held {
+            self.sockets.remove(&key);
+            if self.is_in_block(key) {
+                self.lent.insert(key);
+            }
+            match address.and_then(|_| Holder::v4_only(key.0, key.1).ok()) {
+                Some(holder) => _ = self.sockets.insert(key, holder),
+                None => _ = self.kept.remove(&key),
+            }
+        }
+        BTreeSet::new()
+    }
+
+    fn is_in_block(&self, (protocol, port): (Protocol, u16)) -> bool {
+        self.blocks.iter().any(|block| block.protocol == protocol && block.ports().contains(&port))
     }
 
     /// Binds lent ports again that nobody has any more. `is_published`: a publication has the port, with or without a
     /// socket.
     pub(crate) fn regain(&mut self, is_published: impl Fn(Protocol, u16) -> bool) {
         let unpublished = |(protocol, port): &(Protocol, u16)| !is_published(*protocol, *port);
+        let ended: Vec<_> = self.kept.iter().copied().filter(unpublished).collect();
+        for key in ended {
+            self.kept.remove(&key);
+            if !self.is_in_block(key) {
+                self.sockets.remove(&key);
+            }
+        }
         let back: Vec<_> = self.lent.iter().copied().filter(unpublished).collect();
         for (protocol, port) in back {
-            match bind_port(protocol, port) {
-                Ok(socket) => {
+            self.sockets.remove(&(protocol, port));
+            match Holder::dual(protocol, port) {
+                Ok(holder) => {
                     self.lent.remove(&(protocol, port));
-                    self.sockets.insert((protocol, port), socket);
+                    self.sockets.insert((protocol, port), holder);
                 }
                 // Tried again with the next change.
                 Err(error) => {
@@ -144,29 +200,42 @@ pub(crate) fn takes_sockets(protocol: Protocol) -> bool {
     protocol != Protocol::Sctp || Path::new(SCTP).exists()
 }
 
-/// Binds a port at all addresses of both families.
-fn bind_port(protocol: Protocol, port: u16) -> Result<OwnedFd, Errno> {
+impl Holder {
+    /// Binds a port at all addresses of both families.
+    fn dual(protocol: Protocol, port: u16) -> Result<Self, Errno> {
+        match bind_port(protocol, (Ipv6Addr::UNSPECIFIED, port).into()) {
+            // Without IPv6.
+            Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => Self::v4_only(protocol, port),
+            bound => Ok(Self { _socket: bound?, is_v4_only: false }),
+        }
+    }
+
+    /// Binds a port at all IPv4 addresses.
+    fn v4_only(protocol: Protocol, port: u16) -> Result<Self, Errno> {
+        let socket = bind_port(protocol, (Ipv4Addr::UNSPECIFIED, port).into())?;
+        Ok(Self { _socket: socket, is_v4_only: true })
+    }
+}
+
+fn bind_port(protocol: Protocol, at: SocketAddr) -> Result<OwnedFd, Errno> {
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
         Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
         Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
     };
-    let open = |family, at: SocketAddr| {
-        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(number))?;
-        if at.is_ipv6() {
-            sockopt::set_ipv6_v6only(&socket, false)?;
-        }
-        if protocol == Protocol::Udp {
-            sockopt::set_socket_recv_buffer_size(&socket, 0)?;
-        }
-        bind(&socket, &at)?;
-        Ok(socket)
-    };
-    match open(AddressFamily::INET6, (Ipv6Addr::UNSPECIFIED, port).into()) {
-        // Without IPv6.
-        Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
-            open(AddressFamily::INET, (Ipv4Addr::UNSPECIFIED, port).into())
-        }
-        opened => opened,
+    let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(number))?;
+    if at.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, false)?;
     }
+    if protocol == Protocol::Udp {
+        sockopt::set_socket_recv_buffer_size(&socket, 0)?;
+    }
+    bind(&socket, &at)?;
+    if protocol == Protocol::Udp {
+        // Only now: a socket of a device shares its port with those of others. A kernel before 5.1 lacks it.
+        let heard = SockRef::from(&socket).bind_device_by_index_v4(Some(NO_DEVICE));
+        heard.unwrap_or_else(|error| tracing::debug!(%error, "a held port hears all devices"));
+    }
+    Ok(socket)
 }

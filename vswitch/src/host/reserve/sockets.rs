@@ -5,14 +5,15 @@
 //! reserves the port as well, with `SO_REUSEADDR`: connections in TIME_WAIT do not block it. The proxy's sockets hear
 //! the loopback device alone, so that the kernel refuses who comes by another one and is not for the switch.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt,
 };
-use tokio::net::TcpSocket;
+use socket2::SockRef;
 
 use super::ReserveError;
 use super::socket_owners::{bound, owner, owner_of_port};
@@ -32,15 +33,21 @@ pub(crate) struct PortReservation {
     pub(crate) by_sysctl: bool,
 }
 
-/// Reserves the ports of a publication.
-pub(crate) fn reserve_ports(published: &Published) -> Result<PortReservation, ReserveError> {
+/// Reserves the ports of a publication, without those that are `held` for it (`snat_blocks`).
+pub(crate) fn reserve_ports(
+    published: &Published,
+    held: &BTreeSet<u16>,
+) -> Result<PortReservation, ReserveError> {
     let mut reservation = PortReservation::default();
     if published.ports.len() > RESERVED_SOCKETS_MAX {
-        check_range(published)?;
+        check_range(published, held)?;
         reservation.by_sysctl = true;
         return Ok(reservation);
     }
-    for port in published.ports.clone() {
+    if let Some(address) = published.address.filter(|_| !held.is_empty()) {
+        check_local(address)?;
+    }
+    for port in published.ports.clone().filter(|port| !held.contains(port)) {
         reserve_port(published, port, &mut reservation)?;
     }
     Ok(reservation)
@@ -123,14 +130,17 @@ fn try_bind(protocol: Protocol, at: SocketAddr, served: bool) -> Result<OwnedFd,
 
 /// Restricts a socket to the loopback device.
 fn hear_loopback(socket: &OwnedFd) -> Result<(), Errno> {
-    let by_other_descriptor = socket.try_clone().map(TcpStream::from);
-    let socket = by_other_descriptor.map(TcpSocket::from_std_stream);
-    let bound = socket.and_then(|socket| socket.bind_device(Some(b"lo")));
+    let bound = SockRef::from(socket).bind_device(Some(b"lo"));
     bound.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
-/// Refuses a range, too long for sockets, of which a process has a port now.
-fn check_range(published: &Published) -> Result<(), ReserveError> {
+/// Fails unless the host has the address.
+fn check_local(address: IpAddr) -> Result<(), ReserveError> {
+    bind_socket(Protocol::Udp, address, 0, false).map(|_| ())
+}
+
+/// Refuses a range, too long for sockets, of which a process has a port now that is not `held`.
+fn check_range(published: &Published, held: &BTreeSet<u16>) -> Result<(), ReserveError> {
     let protocol = published.protocol;
     let in_the_way = |bound: &super::socket_owners::BoundSocket| {
         let meets = match published.address {
@@ -140,12 +150,9 @@ fn check_range(published: &Published) -> Result<(), ReserveError> {
             Some(address) => bound.address == address || bound.address.is_unspecified(),
             None => true,
         };
-        published.ports.contains(&bound.port) && meets
+        published.ports.contains(&bound.port) && !held.contains(&bound.port) && meets
     };
-    if let Some(address) = published.address {
-        // Fails unless the host has the address.
-        bind_socket(Protocol::Udp, address, 0, false)?;
-    }
+    published.address.map_or(Ok(()), check_local)?;
     match bound(protocol).into_iter().find(in_the_way) {
         None => Ok(()),
         Some(taken) => {

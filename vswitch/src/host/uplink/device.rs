@@ -1,7 +1,5 @@
 //! The TAP beside an uplink's device.
 
-use std::net::Ipv4Addr;
-
 use fastpath::tap::Tap;
 use wire::MacAddr;
 
@@ -11,10 +9,6 @@ use super::state::Kernel;
 use crate::host::bridge::{create_named_tap, create_tap_again};
 use crate::host::netlink::Link;
 use crate::host::{HostError, Netlink, sysctl};
-
-/// Dummy address of RFC 7600. With `rp_filter` on anywhere, a device without IPv4 address accepts no packet
-/// from other subnets (`fib_validate_source`); with an address, loose mode does.
-pub(super) const DUMMY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// Longest name of an interface.
 const IFNAME_MAX: usize = 15;
@@ -39,8 +33,8 @@ pub(super) fn check_named(kernel: &Kernel, selector: &UplinkSelector) -> Result<
     Ok(())
 }
 
-/// Creates the uplink TAP: up, with the NIC's MTU, without ARP replies and IPv6 configuration. Frames that
-/// the switch writes to its MAC address reach the host's stack, whatever the reverse path.
+/// Creates the uplink TAP: up, with the NIC's MTU, without ARP replies, IPv4 address and IPv6 configuration. A rule at its
+/// ingress takes all that the switch writes, so the host's stack gets nothing by it.
 pub(super) async fn make_tap(
     netlink: &Netlink,
     name: String,
@@ -79,9 +73,6 @@ async fn configure(netlink: &Netlink, tap: &Tap, mac: MacAddr, mtu: u32) -> Resu
         sysctl::configure_ipv6(&link.name)?;
         sysctl::set_link_sysctl("ipv6", &link.name, "addr_gen_mode", "1")?;
     }
-    sysctl::set_link_sysctl("ipv4", &link.name, "rp_filter", "2")?;
     sysctl::set_link_sysctl("ipv4", &link.name, "arp_ignore", "8")?;
-    netlink.up(&link).await?;
-    netlink.add_link_address(&link, ipnet::IpNet::from(std::net::IpAddr::V4(DUMMY))).await?;
-    Ok(())
+    Ok(netlink.up(&link).await?)
 }

@@ -10,7 +10,8 @@
 //! another one; and none that container runtimes make ([`FOREIGN`]). Devices by name are taken whatever their kind,
 //! if they can carry Ethernet frames and are no members. `exclude` leaves out devices of both.
 //!
-//! What is not taken, although the host leaves by it or the user named it, is in [`Selection::hints`].
+//! What is not taken, although the host leaves by it, it carries no Ethernet frames, or the user named it, is in
+//! [`Selection::hints`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +70,7 @@ struct Device<'a> {
     kind: Option<&'a InfoKind>,
     controller: Option<u32>,
     is_ethernet: bool,
+    is_loopback: bool,
 }
 
 /// The name of a link.
@@ -94,6 +96,7 @@ impl<'a> Device<'a> {
             kind: None,
             controller: None,
             is_ethernet: is_ethernet(link),
+            is_loopback: link.header.flags.contains(LinkFlags::Loopback),
         };
         for attribute in &link.attributes {
             match attribute {
@@ -140,7 +143,9 @@ pub(super) fn select(
                 let is_gateway = used.gateways.contains_key(&device.index);
                 let is_configured = used.configured.contains(&device.index);
                 let is_kind = is_configured && is_automatic(device, &devices);
-                (is_gateway || is_kind || used.former.contains(&device.index), is_gateway)
+                let is_tunnel = is_configured && !device.is_ethernet && !device.is_loopback;
+                let is_asked_for = is_gateway || is_tunnel && !is_excluded(device.name);
+                (is_asked_for || is_kind || used.former.contains(&device.index), is_asked_for)
             }
         };
         if !is_candidate || own.iter().any(|own| own == device.name) {

@@ -1,32 +1,35 @@
 //! Follows the kernel: a change of links, addresses, routes, rules or neighbours leads to a new [`UplinkState`].
 //!
-//! A notification triggers a read of all lists, after [`DEBOUNCE`], in which further changes gather. So a lost
-//! notification costs [`RESYNC_INTERVAL`] at most, and no state is half of a change. The nftables rules are
-//! loaded before the state is published.
+//! A notification triggers a read of all lists, after [`DEBOUNCE`], in which further changes gather. So it matters only
+//! that one comes after a change ([`notifications`](super::notifications)), and no state is half of a change. The nftables
+//! rules are loaded before the state is published. What fails is tried again after [`SYNC_RETRY`].
 //!
 //! Neighbours: the kernel does not refresh those that only `fwd` uses. So each gateway, and each address of
 //! `resolve`, is used (`NTF_USE`) every [`NEIGH_REFRESH_INTERVAL`], until [`NEIGH_REFRESH_ROUNDS_MAX`] rounds after
 //! its last request ([`neigh_refresh`](super::neigh_refresh) has the quota of each port), and as soon as the kernel
 //! doubts or loses it. `NTF_MANAGED` would do the same in the kernel, but survives a crash, and not every kernel has
-//! it. Where frames leave, gateways are probed, and where nobody answers all of them
+//! it. On devices without a link-local address the kernel solicits nobody for it
+//! ([`solicit`](super::solicit)). Where frames leave, gateways are probed, and where nobody answers all of them
 //! ([`unanswered`](super::unanswered)).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use fastpath::PortIndex;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::LinkAttribute;
 use netlink_packet_route::neighbour::{NeighbourFlags, NeighbourState};
 use netlink_packet_route::rule::RuleMessage;
-use rtnetlink::{Handle, IpVersion, MulticastGroup, RouteMessageBuilder};
+use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::devices::{Selection, UplinkSelector, select};
 use super::neigh_refresh::{Hop, NeighRefresh};
-use super::state::{Kernel, UplinkState};
+use super::notifications::Notifications;
+use super::solicit::Solicitor;
+use super::state::{Kernel, LinkState, UplinkState};
 use super::tables::Shared;
 use super::taps::{Taps, UplinkTaps};
 use super::unanswered::{Due, Packets, Unanswered};
@@ -37,14 +40,14 @@ use crate::host::error::NetlinkError;
 use crate::host::limits::NEIGH_REFRESH_ROUNDS_MAX;
 use crate::host::limits::{
     DEBOUNCE, NEIGH_CHECK_INTERVAL, NEIGH_PROBES_MAX, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX,
-    RESYNC_INTERVAL,
+    RESYNC_INTERVAL, SYNC_RETRY,
 };
 use crate::host::{HostError, netlink};
 
-/// A netlink connection with notifications.
+/// A netlink connection, and notifications.
 pub(super) struct UplinkMonitor {
     handle: Handle,
-    notifications: Box<dyn Stream<Item = ()> + Send + Sync + Unpin>,
+    notifications: Notifications,
     selector: UplinkSelector,
     /// Devices of the switch itself.
     own: Vec<String>,
@@ -55,6 +58,8 @@ pub(super) struct UplinkMonitor {
     unanswered: BTreeMap<String, Unanswered>,
     /// Neighbours of the devices that can be probed.
     probed: BTreeSet<Hop>,
+    /// Devices whose IPv6 neighbours the kernel does not solicit.
+    solicitors: BTreeMap<u32, Solicitor>,
 }
 
 impl UplinkMonitor {
@@ -64,30 +69,20 @@ impl UplinkMonitor {
         own: Vec<String>,
         taps: Option<Taps>,
     ) -> Result<Self, HostError> {
-        let groups = [
-            MulticastGroup::Link,
-            MulticastGroup::Neigh,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-            MulticastGroup::Ipv4Route,
-            MulticastGroup::Ipv6Route,
-            MulticastGroup::Ipv4Rule,
-            MulticastGroup::Ipv4Netconf,
-            MulticastGroup::Ipv6Netconf,
-            MulticastGroup::Ipv6Rule,
-        ];
-        let (connection, handle, notifications) =
-            rtnetlink::new_multicast_connection(&groups).map_err(HostError::Connect)?;
+        // First the notifications: then the first read of the state misses none.
+        let notifications = Notifications::connect()?;
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(HostError::Connect)?;
         tokio::spawn(connection);
         Ok(Self {
             handle,
-            notifications: Box::new(notifications.map(|_| ())),
+            notifications,
             selector,
             own,
             taps,
             neigh_refresh: NeighRefresh::default(),
             unanswered: BTreeMap::new(),
             probed: BTreeSet::new(),
+            solicitors: BTreeMap::new(),
         })
     }
 
@@ -173,7 +168,12 @@ impl UplinkMonitor {
         let tap = |device: &str| self.taps.as_ref()?.of(device).cloned();
         let devices: Vec<_> = devices.into_iter().map(|name| (name.clone(), tap(&name))).collect();
         let forwarding = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].map(is_on);
-        Ok(UplinkState { hints, forwarding, ..kernel.compile(&devices, former) })
+        let state = UplinkState { hints, forwarding, ..kernel.compile(&devices, former) };
+        let solicitor = |link: &LinkState| {
+            Some((link.ifindex, Solicitor::of(link.ifindex, link.mac, &kernel.addresses)?))
+        };
+        self.solicitors = state.links.iter().filter_map(solicitor).collect();
+        Ok(state)
     }
 
     /// Its connection, for requests.
@@ -196,12 +196,16 @@ impl UplinkMonitor {
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(()) = self.notifications.next() => {
+                () = self.notifications.next() => {
                     tokio::time::sleep(DEBOUNCE).await;
-                    while let Some(Some(())) = futures_util::FutureExt::now_or_never(self.notifications.next()) {}
-                    self.sync(&shared, &states).await;
+                    self.notifications.discard();
+                    if !self.sync(&shared, &states).await {
+                        resync.reset_after(SYNC_RETRY);
+                    }
                 }
-                _ = resync.tick() => self.sync(&shared, &states).await,
+                _ = resync.tick() => if !self.sync(&shared, &states).await {
+                    resync.reset_after(SYNC_RETRY);
+                },
                 _ = refresh.tick() => self.refresh(&states).await,
                 _ = check.tick() => self.probe(&states).await,
                 request = requests.recv() => match request {
@@ -212,12 +216,13 @@ impl UplinkMonitor {
         }
     }
 
-    async fn sync(&mut self, shared: &Shared, states: &watch::Sender<UplinkState>) {
+    /// Publishes the kernel's state; false if it is to be tried again.
+    async fn sync(&mut self, shared: &Shared, states: &watch::Sender<UplinkState>) -> bool {
         let kernel = match self.kernel().await {
             Ok(kernel) => kernel,
             Err(error) => {
                 tracing::warn!(%error, "cannot follow the uplink; trying again later");
-                return;
+                return false;
             }
         };
         let former = states.borrow().clone();
@@ -225,23 +230,24 @@ impl UplinkMonitor {
             Ok(state) => state,
             Err(error) => {
                 tracing::warn!(%error, "cannot follow the uplinks; trying again later");
-                return;
+                return false;
             }
         };
         self.use_doubtful(&kernel, &former, &state).await;
         if state == former {
-            return;
+            return true;
         }
         if let Err(error) = shared.adapt(&state).await {
             // Rules and datapath stay of one mind, and it is tried again.
             tracing::warn!(%error, "the uplink's nftables rules cannot follow it; trying again later");
-            return;
+            return false;
         }
         let gateways = gateways(&state);
         states.send_replace(state);
         for gateway in gateways.difference(&self::gateways(&former)) {
             self.use_neighbour(gateway, states).await;
         }
+        true
     }
 
     /// Uses neighbours that the kernel doubts or has lost, so that it asks for them now.
@@ -346,6 +352,11 @@ impl UplinkMonitor {
         request.message_mut().header.kind = netlink_packet_route::route::RouteType::Unspec;
         if let Err(error) = request.execute().await {
             tracing::debug!(%address, %error, "cannot ask for a neighbour");
+        }
+        if let (IpAddr::V6(target), Some(solicitor)) = (address, self.solicitors.get(&index))
+            && let Err(error) = solicitor.solicit(target)
+        {
+            tracing::debug!(%address, %error, "cannot solicit a neighbour");
         }
     }
 }

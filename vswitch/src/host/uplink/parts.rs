@@ -5,6 +5,7 @@
 //! [`restore_after_crash`](super::restore_after_crash).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -17,7 +18,7 @@ use super::{
     Followed, HostNetwork, Mode, TapId, Uplink, UplinkError, UplinkState, connect, follow,
 };
 use crate::host::Netlink;
-use crate::host::nft::{Firewall, Forward, TablesParts};
+use crate::host::nft::{Firewall, Forward, Forwards, TablesParts};
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
 use crate::host::reserve::sockets::PortReservation;
@@ -26,7 +27,7 @@ use crate::host::stale_flows::StaleFlows;
 /// A published port or range, with the sockets that reserve it.
 #[derive(Debug)]
 pub(crate) struct PublishedParts {
-    forward: Forward,
+    forward: Arc<Forward>,
     reservation: PortReservation,
 }
 
@@ -110,7 +111,9 @@ impl Uplink {
         });
         let (mut monitor, kernel) = connect(config, taps).await?;
         let state = monitor.compile(&kernel, None, &|| {}).await?;
-        let forwards = parts.published.iter().map(|one| one.forward.clone()).collect();
+        let forwards: Vec<_> = parts.published.iter().map(|one| one.forward.clone()).collect();
+        let forwards = Forwards::new(forwards);
+        let published = forwards.clone();
         let former = (firewall, loaded);
         let shared =
             Shared::from_parts(fixed, former, state.clone(), parts.networks, forwards).await?;
@@ -126,6 +129,7 @@ impl Uplink {
             neigh_requests,
             portless,
             untaken,
+            published,
             entries,
             stale_flows: StaleFlows::default(),
             reserved,

@@ -1,8 +1,9 @@
 //! Protocols without ports: hands a container's answers over, unless the host itself uses the flow.
 //!
 //! ```text
-//!   a worker tells a flow --> does the host use it? --no--> element of the set at the NIC, PORTLESS_KEPT after the last
-//!                             |        ^                    | each PORTLESS_CHECK
+//!   a worker tells a flow --> does the host use it? --no--> element of the set at the NIC, then a note to the workers:
+//!                             |        ^                    | packets may leave. PORTLESS_KEPT after the last, and
+//!                             |        |                    | looked at each PORTLESS_CHECK
 //!                             |        '--------------------'
 //!                            yes --> no element; a note to the workers now and each PORTLESS_NOTE, while it does
 //! ```
@@ -24,14 +25,23 @@ use crate::host::limits::{
 };
 use crate::host::own_flows::{Flow, Sources};
 
-/// Flows that containers asked for and the host itself uses.
-pub(crate) type NotesOfHost = mpsc::Receiver<Arc<[Flow]>>;
+/// Whose flows are that containers asked for.
+#[derive(Debug)]
+pub(crate) enum PortlessNote {
+    /// The host itself uses them.
+    OfHost(Arc<[Flow]>),
+    /// The NICs hand them over.
+    HandedOver(Arc<[Flow]>),
+}
+
+/// Notes for the workers.
+pub(crate) type PortlessNotes = mpsc::Receiver<PortlessNote>;
 
 /// What the task is told, and what it tells.
 #[derive(Debug)]
 pub(super) struct Portless {
     pub(super) told: mpsc::Sender<Flow>,
-    pub(super) notes: Option<NotesOfHost>,
+    pub(super) notes: Option<PortlessNotes>,
 }
 
 /// The task.
@@ -39,7 +49,7 @@ pub(super) struct Keeper {
     sources: Sources,
     shared: Shared,
     told: mpsc::Receiver<Flow>,
-    notes: mpsc::Sender<Arc<[Flow]>>,
+    notes: mpsc::Sender<PortlessNote>,
     /// Flows of the host that containers asked for, and when workers were told.
     of_host: BTreeMap<Flow, Instant>,
     looked: Instant,
@@ -87,10 +97,21 @@ impl Keeper {
         let local = self.shared.local().await;
         let of_host = self.sources.used_by_host(all, local).await;
         let again: BTreeSet<Flow> = told.iter().copied().collect();
-        if let Err(error) = self.shared.hand_over(told, of_host.clone()).await {
-            tracing::warn!(%error, "protocols without ports: their answers may not reach who uses them");
+        match self.shared.hand_over(told, of_host.clone()).await {
+            // A note that is lost is asked for again.
+            Ok(handed) if !handed.is_empty() => {
+                let _ = self.notes.try_send(PortlessNote::HandedOver(handed.into()));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "protocols without ports: containers cannot use them with more remotes");
+            }
         }
         self.note(&of_host, &again);
+    }
+
+    fn is_note_lost(&self, fresh: &Arc<[Flow]>) -> bool {
+        self.notes.try_send(PortlessNote::OfHost(Arc::clone(fresh))).is_err()
     }
 
     /// Tells workers what is the host's, where they do not know it: it is new, or they told it again, or it is long ago.
@@ -101,7 +122,7 @@ impl Keeper {
             noted.is_some_and(|at| at.elapsed() < PORTLESS_NOTE) && !again.contains(flow)
         };
         let fresh: Arc<[Flow]> = of_host.iter().copied().filter(|flow| !is_known(flow)).collect();
-        if fresh.is_empty() || self.notes.try_send(Arc::clone(&fresh)).is_err() {
+        if fresh.is_empty() || self.is_note_lost(&fresh) {
             return;
         }
         for flow in fresh.iter() {

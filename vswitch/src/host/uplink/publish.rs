@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::{Uplink, UplinkError};
 use crate::host::limits::{SHIFTED_PORTS_MAX, SHIFTED_PORTS_SUM_MAX};
-use crate::host::nft::{Forward, Published};
+use crate::host::nft::{Differing, Forward, Forwards, Published};
 use crate::host::proxy::{Proxy, ProxySocket};
 use crate::host::reserve::reserved_ports::PortSet;
 use crate::host::reserve::sockets::{self, PortReservation};
@@ -14,7 +16,7 @@ use crate::host::stale_flows::StaleFlows;
 /// A published port or range.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) forward: Forward,
+    pub(super) forward: Arc<Forward>,
     pub(super) reservation: PortReservation,
     pub(super) proxies: Vec<Proxy>,
 }
@@ -22,7 +24,7 @@ pub(super) struct Entry {
 impl Entry {
     /// Starts the proxies of ports that are reserved.
     pub(super) fn serve(
-        forward: Forward,
+        forward: Arc<Forward>,
         reservation: PortReservation,
     ) -> Result<Self, UplinkError> {
         let proxied = served(&reservation, &forward)?;
@@ -31,15 +33,21 @@ impl Entry {
     }
 }
 
+/// What becomes of a publication that is new, or has changed.
+struct Planned {
+    forward: Arc<Forward>,
+    /// The position of its former entry, or a new reservation.
+    reservation: Result<PortReservation, usize>,
+    /// `None`: as before.
+    proxied: Option<Vec<(ProxySocket, Vec<SocketAddr>)>>,
+}
+
 impl Uplink {
-    /// Publishes these ports, and no others. Ports that stay published are not interrupted.
+    /// Publishes these ports, and no others. Ports that stay published are not interrupted, and cost nothing.
     ///
     /// # Errors
     /// See [`UplinkError`]; then nothing changes.
-    pub(crate) async fn set_published(
-        &mut self,
-        forwards: Vec<Forward>,
-    ) -> Result<(), UplinkError> {
+    pub(crate) async fn set_published(&mut self, forwards: Forwards) -> Result<(), UplinkError> {
         let result = self.change_published(forwards).await;
         // Ports that were lent, and that no publication has any more.
         let has = |protocol, port| {
@@ -50,52 +58,78 @@ impl Uplink {
         result
     }
 
-    async fn change_published(&mut self, forwards: Vec<Forward>) -> Result<(), UplinkError> {
-        check_twice(&forwards)?;
+    async fn change_published(&mut self, forwards: Forwards) -> Result<(), UplinkError> {
+        let former = self.published.clone();
+        let Differing { start, former: gone, new } = Differing::between(&former, &forwards);
+        check_twice(new, &forwards)?;
         if self.forwarding.is_some() {
             check_shifted(&forwards)?;
         }
-        let mut known: HashMap<&Published, Vec<usize>> = HashMap::new();
-        for (n, entry) in self.entries.iter().enumerate().rev() {
-            known.entry(&entry.forward.published).or_default().push(n);
+        let plan = self.plan(start..start + gone.len(), new)?;
+        let by_sysctl = |planned: &Planned| match &planned.reservation {
+            Ok(reservation) => reservation.by_sysctl,
+            Err(n) => self.entries[*n].reservation.by_sysctl,
+        };
+        let affected = &self.entries[start..start + gone.len()];
+        let is_set_affected =
+            plan.iter().any(by_sysctl) || affected.iter().any(|entry| entry.reservation.by_sysctl);
+        if is_set_affected {
+            let stay = self.entries[..start].iter().chain(&self.entries[start + gone.len()..]);
+            let stay = stay.filter(|it| it.reservation.by_sysctl).map(|it| &it.forward);
+            let come = plan.iter().filter(|it| by_sysctl(it)).map(|it| &it.forward);
+            let ranges = stay.chain(come).map(|it| it.published.ports.clone());
+            self.reserved.change(&self.snat.union(&PortSet::from_ranges(ranges)))?;
         }
-        // For each forward its former entry, or a new reservation.
-        let mut plan = Vec::with_capacity(forwards.len());
-        for forward in &forwards {
+        if let Err(error) = self.shared.publish(forwards.clone()).await {
+            self.reserved.change(&self.reserved_by_entries())?;
+            return Err(error.into());
+        }
+        self.adopt(start..start + gone.len(), plan).await;
+        self.published = forwards.clone();
+        let local = self.shared.local().await;
+        self.stale_flows.note(gone, new, local);
+        Ok(())
+    }
+
+    /// Reserves what is new. `affected`: positions of entries that change or go.
+    fn plan(
+        &self,
+        affected: Range<usize>,
+        new: &[Arc<Forward>],
+    ) -> Result<Vec<Planned>, UplinkError> {
+        let mut known: HashMap<&Published, Vec<usize>> = HashMap::new();
+        for n in affected.rev() {
+            known.entry(&self.entries[n].forward.published).or_default().push(n);
+        }
+        let mut plan = Vec::with_capacity(new.len());
+        for forward in new {
             let former = known.get_mut(&forward.published).and_then(Vec::pop);
             let reservation = match former {
                 Some(n) => Err(n),
                 None => {
-                    let Published { protocol, ports, .. } = &forward.published;
-                    self.held.lock().lend(*protocol, ports);
-                    Ok(sockets::reserve_ports(&forward.published)?)
+                    let held = self.held.lock().lend(&forward.published);
+                    Ok(sockets::reserve_ports(&forward.published, &held)?)
                 }
             };
-            // Before any change, since descriptors may run out. `None`: as before.
+            // Before any change, since descriptors may run out.
             let proxied = match &reservation {
                 Ok(reservation) => Some(served(reservation, forward)?),
                 Err(n) if self.entries[*n].forward == *forward => None,
                 Err(n) => Some(served(&self.entries[*n].reservation, forward)?),
             };
-            plan.push((forward.clone(), reservation, proxied));
+            plan.push(Planned { forward: Arc::clone(forward), reservation, proxied });
         }
-        let by_sysctl = plan.iter().filter(|(_, reservation, _)| match reservation {
-            Ok(reservation) => reservation.by_sysctl,
-            Err(n) => self.entries[*n].reservation.by_sysctl,
-        });
-        let ranges = by_sysctl.map(|(forward, ..)| forward.published.ports.clone());
-        let ports = self.snat.union(&PortSet::from_ranges(ranges));
-        self.reserved.change(&ports)?;
-        if let Err(error) = self.shared.publish(forwards).await {
-            self.reserved.change(&self.reserved_by_entries())?;
-            return Err(error.into());
-        }
-        let before = self.forwards();
-        let mut former: Vec<Option<Entry>> = self.entries.drain(..).map(Some).collect();
-        let mut over = Vec::new();
-        for (forward, reservation, proxied) in plan {
+        Ok(plan)
+    }
+
+    /// Replaces the entries at these positions, and waits for the end of proxies that are not needed any more.
+    async fn adopt(&mut self, affected: Range<usize>, plan: Vec<Planned>) {
+        let start = affected.start;
+        let mut former: Vec<Option<Entry>> = self.entries.drain(affected).map(Some).collect();
+        let (mut over, mut entries) = (Vec::new(), Vec::with_capacity(plan.len()));
+        for Planned { forward, reservation, proxied } in plan {
             let entry = match reservation {
-                Err(n) => former[n].take().map(|entry| (entry.reservation, entry.proxies)),
+                Err(n) => former[n - start].take().map(|entry| (entry.reservation, entry.proxies)),
                 Ok(reservation) => Some((reservation, Vec::new())),
             };
             // Each former entry is used once.
@@ -107,26 +141,19 @@ impl Uplink {
                 }
                 None => was,
             };
-            self.entries.push(Entry { forward, reservation, proxies });
+            entries.push(Entry { forward, reservation, proxies });
         }
+        self.entries.splice(start..start, entries);
         over.extend(former.into_iter().flatten().flat_map(|entry| entry.proxies));
         // Their ports are free only after their end.
         for proxy in over {
             proxy.end().await;
         }
-        self.end_stale_flows(before).await;
-        Ok(())
     }
 
     /// All that is published.
     pub(super) fn forwards(&self) -> Vec<Forward> {
-        self.entries.iter().map(|entry| entry.forward.clone()).collect()
-    }
-
-    /// Has flows of the kernel ended to publications that were there `before`, and have changed.
-    async fn end_stale_flows(&self, before: Vec<Forward>) {
-        let local = self.shared.local().await;
-        self.stale_flows.note(&before, &self.forwards(), local);
+        self.entries.iter().map(|entry| Forward::clone(&entry.forward)).collect()
     }
 
     /// Flows of the kernel to ports that closed or opened, for waiting until they have ended.
@@ -161,19 +188,47 @@ fn served(
     reservation.served.iter().filter_map(|one| serve(one).transpose()).collect()
 }
 
-/// Refuses ports that are published twice.
-fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
+/// Refuses new ports that are published twice.
+fn check_twice(new: &[Arc<Forward>], all: &[Arc<Forward>]) -> Result<(), UplinkError> {
+    if new.len() > COMPARED_MAX {
+        return check_all_twice(all);
+    }
+    for this in new {
+        let meets = |other: &&Arc<Forward>| {
+            !Arc::ptr_eq(this, other) && have_common(&this.published, &other.published)
+        };
+        if all.iter().any(|other| meets(&other)) {
+            return Err(UplinkError::Twice(this.published.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// New publications that are compared with all; if there are more, all are sorted.
+const COMPARED_MAX: usize = 8;
+
+fn have_common(one: &Published, other: &Published) -> bool {
+    one.protocol == other.protocol
+        && one.ports.start() <= other.ports.end()
+        && other.ports.start() <= one.ports.end()
+        && meet(one.address, other.address)
+}
+
+fn meet(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    }
+}
+
+fn check_all_twice(forwards: &[Arc<Forward>]) -> Result<(), UplinkError> {
     let mut sorted: Vec<_> = forwards.iter().map(|forward| &forward.published).collect();
     sorted.sort_by_key(|it| (it.protocol, *it.ports.start()));
     // Ranges that may reach the next one.
     let mut open: Vec<&Published> = Vec::new();
     for this in sorted.into_iter().filter(|it| *it.ports.end() != 0) {
         open.retain(|it| it.protocol == this.protocol && it.ports.end() >= this.ports.start());
-        let meets = |other: &&Published| match (this.address, other.address) {
-            (Some(this), Some(other)) => this == other,
-            _ => true,
-        };
-        if open.iter().any(meets) {
+        if open.iter().any(|other| meet(this.address, other.address)) {
             return Err(UplinkError::Twice(this.clone()));
         }
         open.push(this);
@@ -182,10 +237,11 @@ fn check_twice(forwards: &[Forward]) -> Result<(), UplinkError> {
 }
 
 /// Refuses more shifted ports than nftables rules can translate.
-fn check_shifted(forwards: &[Forward]) -> Result<(), UplinkError> {
+fn check_shifted(forwards: &[Arc<Forward>]) -> Result<(), UplinkError> {
     let mut left = SHIFTED_PORTS_SUM_MAX;
-    let is_shifted =
-        |it: &&Forward| *it.published.ports.start() != it.to_port && it.published.ports.len() > 1;
+    let is_shifted = |it: &&Arc<Forward>| {
+        *it.published.ports.start() != it.to_port && it.published.ports.len() > 1
+    };
     for forward in forwards.iter().filter(is_shifted) {
         let ports = forward.published.ports.len();
         if ports > usize::from(SHIFTED_PORTS_MAX) || ports > left {

@@ -10,18 +10,16 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
-use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteType, RouteVia,
-};
+use netlink_packet_route::route::{RouteMessage, RouteType};
 use netlink_packet_route::rule::RuleMessage;
 use wire::MacAddr;
 
 use super::devices::{DeviceUse, TapId, name_of};
+use super::route::{Parsed, Path, Paths, best, is_of_host, parse, parse_any};
 use super::rules::Rules;
 use super::source::{RouteKey, SourceTable};
 use crate::datapath::RouteAction;
-use crate::host::limits::{NEIGHBOURS_MAX, ROUTES_MAX};
-use crate::host::netlink::ip;
+use crate::host::limits::NEIGHBOURS_MAX;
 
 /// State of the host for routing by its uplinks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -102,45 +100,19 @@ pub(super) struct Kernel {
     pub(super) rules: Option<Vec<RuleMessage>>,
 }
 
-/// A parsed route.
-#[derive(Clone)]
-struct Parsed {
-    destination: IpNet,
-    table: u32,
-    metric: u32,
-    device: Option<u32>,
-    gateway: Option<IpAddr>,
-    source: Option<IpAddr>,
-    scope: u8,
-    kind: RouteType,
-}
-
-impl Parsed {
-    /// What its source depends on, by this device.
-    fn key(&self, device: u32) -> RouteKey {
-        let is_v6 = self.destination.addr().is_ipv6();
-        let (gateway, scope, wished) = (self.gateway, self.scope, self.source);
-        RouteKey { is_v6, device, gateway, scope, wished }
-    }
-
-    fn leads(&self) -> bool {
-        self.kind == RouteType::Unicast
-    }
-
-    /// `links`: the devices of the uplinks.
-    fn compile(&self, links: &[u32], table: &mut SourceTable) -> Route {
-        let link = self.device.and_then(|device| links.iter().position(|link| *link == device));
-        let (action, source) = match (self.kind, self.device, link) {
-            (RouteType::Throw, ..) => (RouteAction::Throw, None),
-            (RouteType::Unicast, Some(device), Some(link)) => {
-                let action = RouteAction::Via { link: link as u8, gateway: self.gateway };
-                (action, table.number(self.key(device)))
-            }
-            (RouteType::Unicast, ..) => (RouteAction::Elsewhere, None),
-            _ => (RouteAction::Unreachable, None),
-        };
-        Route { destination: self.destination, action, source }
-    }
+/// A route of the datapath. `links`: the devices of the uplinks.
+fn compile(route: &Parsed, links: &[u32], table: &mut SourceTable) -> Route {
+    let link = route.device.and_then(|device| links.iter().position(|link| *link == device));
+    let (action, source) = match (route.kind, route.device, link) {
+        (RouteType::Throw, ..) => (RouteAction::Throw, None),
+        (RouteType::Unicast, Some(device), Some(link)) => {
+            let action = RouteAction::Via { link: link as u8, gateway: route.gateway };
+            (action, table.number(route.key(device)))
+        }
+        (RouteType::Unicast, ..) => (RouteAction::Elsewhere, None),
+        _ => (RouteAction::Unreachable, None),
+    };
+    Route { destination: route.destination, action, source }
 }
 
 impl Kernel {
@@ -162,16 +134,17 @@ impl Kernel {
         }
         let kept = former.into_iter().flat_map(|former| &former.links);
         used.former.extend(kept.map(|link| link.ifindex));
-        let routes = self.routes.iter().filter_map(|route| parse_any(route, &[]));
+        let routes = self.routes.iter().filter_map(|route| parse_any(route, ANY_PATH));
         for route in routes.filter(Parsed::leads) {
-            let Some(device) = route.device else { continue };
-            used.configured.insert(device);
             let is_default = route.destination.prefix_len() == 0;
-            if is_default || route.gateway.is_some() {
-                let is_first = is_default && is_of_host(route.table);
-                let metric = is_first.then_some(route.metric);
-                let known = used.gateways.entry(device).or_insert(metric);
-                *known = [*known, metric].into_iter().flatten().min();
+            let is_first = is_default && is_of_host(route.table);
+            let metric = is_first.then_some(route.metric);
+            for (device, has_gateway) in route.devices() {
+                used.configured.insert(device);
+                if is_default || has_gateway {
+                    let known = used.gateways.entry(device).or_insert(metric);
+                    *known = [*known, metric].into_iter().flatten().min();
+                }
             }
         }
         used
@@ -188,7 +161,8 @@ impl Kernel {
         let rules = self.rules.as_deref().map(Rules::read).unwrap_or_default();
         let known = former.map_or(&[][..], |former| &former.sources);
         let mut sources = SourceTable::new(&self.addresses, known);
-        let routes = self.parsed(&indices);
+        let before = |table, destination| path_of_before(former?, table, destination);
+        let routes = self.parsed(Paths { devices: &indices, former: &before });
         let main: Vec<_> = routes.iter().filter(|route| is_of_host(route.table)).cloned().collect();
         let links = devices.iter().zip(&indices).map(|((name, tap), index)| {
             let former = former.and_then(|former| former.link(name));
@@ -204,7 +178,7 @@ impl Kernel {
         let tables = numbers.into_iter().map(|number| {
             let own = routes.iter().filter(|route| route.table == number).cloned().collect();
             let routes = best(own);
-            let compiled = routes.iter().map(|route| route.compile(&indices, &mut sources));
+            let compiled = routes.iter().map(|route| compile(route, &indices, &mut sources));
             HostTable { number, routes: compiled.collect() }
         });
         let tables = tables.collect();
@@ -280,8 +254,8 @@ impl Kernel {
     }
 
     /// Routes of all tables, without link-local ones.
-    fn parsed(&self, prefer: &[u32]) -> Vec<Parsed> {
-        self.routes.iter().filter_map(|message| parse(message, prefer)).collect()
+    fn parsed(&self, paths: Paths<'_>) -> Vec<Parsed> {
+        self.routes.iter().filter_map(|message| parse(message, paths)).collect()
     }
 }
 
@@ -322,92 +296,15 @@ fn neighbour_of(message: &NeighbourMessage) -> Option<(IpAddr, MacAddr)> {
     Some((address?, mac))
 }
 
-/// The tables that hold the host's routes as long as nobody says otherwise.
-fn is_of_host(table: u32) -> bool {
-    [libc::RT_TABLE_MAIN, libc::RT_TABLE_DEFAULT].map(u32::from).contains(&table)
-}
+/// The first path of a route.
+const ANY_PATH: Paths<'_> = Paths { devices: &[], former: &|_, _| None };
 
-/// Parses a route that packets take. `prefer`: of several paths, one by these devices.
-fn parse(message: &RouteMessage, prefer: &[u32]) -> Option<Parsed> {
-    let is_dead = message.header.flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
-    if is_dead { None } else { parse_any(message, prefer) }
-}
-
-/// The same for a route that may be dead.
-fn parse_any(message: &RouteMessage, prefer: &[u32]) -> Option<Parsed> {
-    use RouteType::{BlackHole, Prohibit, Throw, Unicast, Unreachable};
-    let header = &message.header;
-    let v6 = u8::from(header.address_family) == libc::AF_INET6 as u8;
-    if !matches!(header.kind, Unicast | BlackHole | Unreachable | Prohibit | Throw) {
-        return None;
-    }
-    let any =
-        if v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
-    let mut table = u32::from(header.table);
-    let (mut address, mut metric, mut source) = (any, 0, None);
-    let (mut device, mut gateway) = (None, None);
-    let scope = u8::from(header.scope);
-    for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Table(number) => table = *number,
-            RouteAttribute::Priority(number) => metric = *number,
-            RouteAttribute::Destination(to) => address = ip(to)?,
-            RouteAttribute::PrefSource(from) => source = ip(from),
-            RouteAttribute::MultiPath(hops) => {
-                let dead = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
-                let mut alive = hops.iter().filter(|hop| !hop.flags.intersects(dead));
-                let ours = alive.clone().find(|hop| prefer.contains(&hop.interface_index));
-                if let Some(hop) = ours.or_else(|| alive.next()) {
-                    device = Some(hop.interface_index);
-                    gateway = hop.attributes.iter().find_map(next_hop);
-                }
-            }
-            RouteAttribute::Oif(index) => device = Some(*index),
-            other => gateway = next_hop(other).or(gateway),
-        }
-    }
-    let destination = IpNet::new(address, header.destination_prefix_length).ok()?.trunc();
-    let is_narrow = match destination.addr() {
-        IpAddr::V4(address) => address.is_multicast(),
-        IpAddr::V6(address) => address.is_unicast_link_local() || address.is_multicast(),
-    };
-    let kind = header.kind;
-    (table != u32::from(libc::RT_TABLE_LOCAL) && !is_narrow).then_some(Parsed {
-        destination,
-        table,
-        metric,
-        device,
-        gateway,
-        source,
-        scope,
-        kind,
-    })
-}
-
-fn next_hop(attribute: &RouteAttribute) -> Option<IpAddr> {
-    match attribute {
-        RouteAttribute::Gateway(address) => ip(address),
-        RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
-    }
-}
-
-/// One route a destination, with the lowest metric. Over the limit, the longest prefixes are left out.
-fn best(mut routes: Vec<Parsed>) -> Vec<Parsed> {
-    routes.sort_by_key(|route| (route.destination, route.metric));
-    routes.dedup_by_key(|route| route.destination);
-    if routes.len() > ROUTES_MAX {
-        tracing::warn!(
-            routes = routes.len(),
-            max = ROUTES_MAX,
-            "too many routes: the longest prefixes are left out"
-        );
-        routes.sort_by_key(|route| route.destination.prefix_len());
-        routes.truncate(ROUTES_MAX);
-        routes.sort_by_key(|route| route.destination);
-    }
-    routes
+/// The path that a route led by before.
+fn path_of_before(former: &UplinkState, table: u32, destination: IpNet) -> Option<Path> {
+    let routes = &former.table(table)?.routes;
+    let at = routes.binary_search_by_key(&destination, |route| route.destination).ok()?;
+    let RouteAction::Via { link, gateway } = routes[at].action else { return None };
+    Some((former.links.get(usize::from(link))?.ifindex, gateway))
 }
 
 /// The source addresses of the default routes by a device, or of packets that it would send without one.

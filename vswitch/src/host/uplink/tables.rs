@@ -13,7 +13,7 @@ use super::state::{LinkState, UplinkState};
 use super::{Config, HostNetwork, Mode};
 use crate::host::limits::{PORTLESS_KEPT, PORTLESS_MAX};
 use crate::host::nft::{
-    AllowedForward, Firewall, Forward, IngressRedirect, Nat, NftError, PortBlock, RedirectLink,
+    AllowedForward, Firewall, Forwards, IngressRedirect, Nat, NftError, PortBlock, RedirectLink,
     Rules, TablesParts,
 };
 use crate::host::own_flows::Flow;
@@ -30,7 +30,7 @@ impl Fixed {
         &self,
         state: &UplinkState,
         networks: &[HostNetwork],
-        forwards: &[Forward],
+        forwards: &Forwards,
         blocks: &BTreeSet<PortBlock>,
     ) -> Rules {
         let subnets: Vec<_> = networks.iter().flat_map(|it| it.subnets).collect();
@@ -48,8 +48,8 @@ impl Fixed {
                 subnets: subnets.clone(),
                 snat_ports: self.config.snat_ports.clone(),
                 snat_blocks: blocks.clone(),
-                portless: Vec::new(),
-                published: forwards.iter().map(|forward| forward.published.clone()).collect(),
+                portless: BTreeSet::new(),
+                published: forwards.clone(),
             }
         });
         let to_world = networks.iter().filter(|it| redirect.is_none() && !it.is_internal);
@@ -59,7 +59,7 @@ impl Fixed {
             .flat_map(|it| it.gateways.iter().map(|&gateway| (it.device.clone(), gateway)));
         let present = state.links.iter().filter(|link| link.ifindex != 0);
         let nat = Nat {
-            forwards: forwards.to_vec(),
+            forwards: forwards.clone(),
             masquerade,
             gateways: gateways.collect(),
             for_others: if is_own { state.forwarding } else { [false; 2] },
@@ -104,7 +104,7 @@ pub(super) struct Shared {
 struct Inner {
     firewall: Firewall,
     networks: Vec<HostNetwork>,
-    forwards: Vec<Forward>,
+    forwards: Forwards,
     state: UplinkState,
     /// Claimed blocks of SNAT ports.
     blocks: BTreeSet<PortBlock>,
@@ -122,9 +122,9 @@ impl Shared {
         state: UplinkState,
     ) -> Result<Self, NftError> {
         let blocks = BTreeSet::new();
-        let loaded = fixed.rules(&state, &networks, &[], &blocks);
+        let loaded = fixed.rules(&state, &networks, &Forwards::default(), &blocks);
         let firewall = Firewall::start(loaded.clone()).await?;
-        let (forwards, portless, of_host) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let (forwards, portless, of_host) = (Forwards::default(), BTreeMap::new(), BTreeSet::new());
         let inner =
             Inner { firewall, networks, forwards, state, blocks, portless, of_host, loaded };
         Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
@@ -146,7 +146,7 @@ impl Shared {
         (firewall, loaded): (Firewall, Rules),
         state: UplinkState,
         networks: Vec<HostNetwork>,
-        forwards: Vec<Forward>,
+        forwards: Forwards,
     ) -> Result<Self, NftError> {
         let blocks = loaded.redirect.as_ref().map(|it| it.snat_blocks.clone()).unwrap_or_default();
         let rules = fixed.rules(&state, &networks, &forwards, &blocks);
@@ -189,7 +189,7 @@ impl Shared {
     }
 
     /// Loads the rules for other published ports.
-    pub(super) async fn publish(&self, forwards: Vec<Forward>) -> Result<(), NftError> {
+    pub(super) async fn publish(&self, forwards: Forwards) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
         let rules = self.fixed.rules(&inner.state, &inner.networks, &forwards, &inner.blocks);
         inner.load(rules).await?;
@@ -203,23 +203,30 @@ impl Shared {
     }
 
     /// Hands over what comes from remotes by protocols without ports that containers use, and leaves to the host what
-    /// it uses itself, and what no container has used for [`PORTLESS_KEPT`].
+    /// it uses itself, and what no container has used for [`PORTLESS_KEPT`]. Gives those that were told and are handed
+    /// over now.
     pub(super) async fn hand_over(
         &self,
-        told: Vec<Flow>,
+        mut told: Vec<Flow>,
         of_host: BTreeSet<Flow>,
-    ) -> Result<(), NftError> {
+    ) -> Result<Vec<Flow>, NftError> {
         let mut inner = self.inner.lock().await;
         let portless = &mut inner.portless;
         portless.retain(|flow, told| !of_host.contains(flow) && told.elapsed() < PORTLESS_KEPT);
-        for flow in told.into_iter().filter(|flow| !of_host.contains(flow)) {
-            if portless.len() < PORTLESS_MAX || portless.contains_key(&flow) {
-                portless.insert(flow, Instant::now());
+        told.retain(|flow| {
+            let has_room = portless.len() < PORTLESS_MAX || portless.contains_key(flow);
+            let is_handed = has_room && !of_host.contains(flow);
+            if is_handed {
+                portless.insert(*flow, Instant::now());
             }
-        }
+            is_handed
+        });
         inner.of_host = of_host;
         // Also what the kernel refused the last time.
-        if inner.is_portless_loaded() { Ok(()) } else { inner.reload(&self.fixed).await }
+        if !inner.is_portless_loaded() {
+            inner.reload(&self.fixed).await?;
+        }
+        Ok(told)
     }
 
     /// Addresses of the host.

@@ -35,16 +35,19 @@ pub(super) struct Taps {
     queues: usize,
     made: BTreeMap<String, TapId>,
     untaken: UplinkTaps,
+    /// Only at the start may a killed switch have left a TAP, which is waited for.
+    is_started: bool,
 }
 
 impl Taps {
     pub(super) fn new(netlink: Netlink, bridge: String, queues: usize) -> Self {
-        Self { netlink, bridge, queues, made: BTreeMap::new(), untaken: UplinkTaps::default() }
+        let (made, untaken) = (BTreeMap::new(), UplinkTaps::default());
+        Self { netlink, bridge, queues, made, untaken, is_started: false }
     }
 
     /// TAPs that were made before, for these devices.
     pub(super) fn with(mut self, made: BTreeMap<String, TapId>, untaken: UplinkTaps) -> Self {
-        (self.made, self.untaken) = (made, untaken);
+        (self.made, self.untaken, self.is_started) = (made, untaken, true);
         self
     }
 
@@ -79,6 +82,7 @@ impl Taps {
                 self.untaken.put(tap);
                 self.made.insert(device.clone(), id);
             }
+            self.is_started = true;
         }
         Ok(())
     }
@@ -89,11 +93,12 @@ impl Taps {
         }
     }
 
-    /// The first name that no link has: a TAP that goes keeps its own for a moment.
+    /// The first name that no link has: a TAP of this switch that goes keeps its own until control has closed it, which
+    /// it does only after the next state.
     fn free_name(&self, kernel: &Kernel) -> String {
         let is_free = |name: &String| {
             let is_made = self.made.values().any(|tap| tap.name == *name);
-            !is_made && (self.made.is_empty() || kernel.link(name).is_none())
+            !is_made && (!self.is_started || kernel.link(name).is_none())
         };
         let mut names = (0..).map(|n| device::tap_name(&self.bridge, n));
         names.find(is_free).unwrap_or_default()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fastpath::PortIndex;
 use proptest::prelude::*;
 
-use super::super::conf::{Routes, UplinkNeighbours};
+use super::super::conf::{Routes, UplinkConf, UplinkNeighbours};
 use super::*;
 
 /// Addresses of the host, one in the subnet of the network.
@@ -24,7 +24,7 @@ fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
         external_v6: None,
         sources: Vec::new(),
         host_addrs: Vec::new(),
-        ports: 20_000..=32_767,
+        ports: 20_000..=29_999,
         published: Vec::new(),
         quota: 100,
     };
@@ -37,6 +37,7 @@ fn uplink(routes: &[(&str, RouteAction)]) -> EgressMode {
             up: true,
             neighbours: UplinkNeighbours::new([(GATEWAY.parse().unwrap(), mac(9))]),
         }]),
+        by_container: Vec::new(),
         by_source: Vec::new(),
         routes: Routes::new(routes.iter().map(|&(net, action)| (net.parse().unwrap(), action))),
         policy: nat::CompiledPolicy::compile(policy, None),
@@ -286,4 +287,36 @@ fn a_source_that_a_rule_names_has_its_own_routes() {
     assert!(outer.has_sources());
     assert_eq!(outer.lookup_from(named, to).and_then(|(_, hop)| hop).map(|hop| hop.link), Some(1));
     assert_eq!(outer.lookup_from("192.0.2.1".parse().unwrap(), to), None);
+}
+
+#[test]
+fn containers_that_a_rule_names_have_their_own_routes() {
+    let main = layer("0.0.0.0/0", 0, &[("0.0.0.0/0", by(0))]);
+    let second = layer("0.0.0.0/0", 0, &[("198.18.0.0/15", by(1))]);
+    let narrow = Routes::layered(vec![second.clone(), main.clone()]);
+    let narrower = Routes::layered(vec![main.clone()]);
+    let EgressMode::Uplink(base) = uplink(&[]) else { unreachable!() };
+    let fib = fib(EgressMode::Uplink(Arc::new(UplinkConf {
+        links: Arc::new(vec![link(1, 9), link(2, 10)]),
+        routes: Routes::layered(vec![main]),
+        by_container: vec![
+            ("10.99.0.5/32".parse().unwrap(), narrower),
+            ("10.99.0.0/28".parse().unwrap(), narrow),
+        ],
+        ..(*base).clone()
+    })));
+    let link = |container: &str, to: &str| match fib
+        .lookup_for(container.parse().unwrap(), to.parse().unwrap())
+    {
+        RouteTarget::NextHop(hop) => fib.next_hop(hop).link,
+        other => panic!("{container} to {to}: {other:?}"),
+    };
+    for (container, to, expected) in [
+        ("10.99.0.2", "198.18.0.1", 1),
+        ("10.99.0.2", "203.0.113.9", 0),
+        ("10.99.0.5", "198.18.0.1", 0),
+        ("10.99.0.77", "198.18.0.1", 0),
+    ] {
+        assert_eq!(link(container, to), expected, "{container} to {to}");
+    }
 }

@@ -108,7 +108,7 @@ fn policy() -> Policy {
         external_v6: Some("2001:db8::1".parse().expect("an address")),
         sources: Vec::new(),
         host_addrs: vec![v4, v6],
-        ports: 20_000..=32_767,
+        ports: 20_000..=29_999,
         published: vec![
             published(Transport::Tcp, 8080, B, 80),
             published(Transport::Udp, 5353, B, 53),
@@ -139,6 +139,7 @@ fn uplink() -> UplinkConf {
             up: true,
             neighbours: UplinkNeighbours::new(known.map(|text| (address(text), HOP_MAC))),
         }]),
+        by_container: Vec::new(),
         by_source: Vec::new(),
         routes: Routes::new(routes),
         policy: CompiledPolicy::compile(policy(), None),

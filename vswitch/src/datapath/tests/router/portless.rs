@@ -8,6 +8,7 @@ use wire::{ipv4, ipv6};
 
 use super::errors::unreachable_port;
 use super::net::*;
+use crate::datapath::router::RouterState;
 use crate::datapath::*;
 
 /// ESP, GRE, and the other family in this one.
@@ -117,6 +118,40 @@ pub(super) fn what_the_host_itself_uses_is_prohibited() {
     }
 }
 
+/// So that no answer comes to the host.
+#[test]
+pub(super) fn packets_wait_until_the_nic_hands_their_answers_over() {
+    for family in FAMILIES {
+        let mut net = TestNet::new();
+        net.sim.run();
+        net.sim.routers().for_each(RouterState::await_handover);
+        let (a, b, remote) = (family.container(A), family.container(B), family.remote());
+        for text in [b"first", b"other"] {
+            let sent = net.sent(A, portless(up(A), (a, remote), 47, text));
+            assert!(sent.iter().all(Vec::is_empty), "it waits");
+        }
+        assert_eq!(net.sim.queued(), 2);
+        let told: usize = net.sim.routers().map(|router| router.portless().count()).sum();
+        assert_eq!(told, 1, "claimed once");
+        net.sim.routers().for_each(|router| router.admit_portless(&[(remote, 47)]));
+        net.sim.run();
+        let sent = net.sim.sent(UPLINK);
+        assert_eq!(
+            sent.iter().map(|frame| read(frame).1).collect::<Vec<_>>(),
+            [b"first", b"other"]
+        );
+        let (port, _) = net.one(A, portless(up(A), (a, remote), 47, b"next"));
+        assert_eq!(port, UPLINK, "at once");
+        // The host's: who waits is told so.
+        net.sent(B, portless(up(B), (b, remote), 50, b"for the host"));
+        net.sim.refuse_portless((remote, 50));
+        net.sim.run();
+        assert_eq!((net.sim.queued(), net.sim.drops(B, DropReason::NatProtocolInUse)), (0, 1));
+        assert!(!net.sim.sent(B).is_empty(), "an ICMP error");
+        net.sim.check();
+    }
+}
+
 /// As all protocols: each route has its source.
 #[test]
 pub(super) fn they_leave_with_the_source_of_their_route() {
@@ -128,7 +163,7 @@ pub(super) fn they_leave_with_the_source_of_their_route() {
                 nat::sources::Candidate { address: other, prefix_len: 24, is_temporary: false };
             let set = nat::SourceSet { candidates: vec![candidate], held: Vec::new() };
             let len = if remote.is_ipv4() { 32 } else { 128 };
-            let sources = nat::Sources::new(vec![set]).with_layer([(remote, len, 0)]);
+            let sources = nat::Sources::new(vec![set]).with_layer([(remote, len, Some(0))]);
             let zones = (0..4).map(nat::Zone);
             policy.sources = zones.map(|zone| (zone, sources.clone().into())).collect();
         });

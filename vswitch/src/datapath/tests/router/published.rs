@@ -1,10 +1,13 @@
 //! Published ports: from outside, from a neighbour, and what is nobody's.
 
+use std::net::SocketAddr;
+
 use fastpath::limits::VNET_LEN;
 use wire::frames::Link;
 use wire::meta::{L4, Meta};
 use wire::tcp::{self as segment, Flags};
 
+use super::host_errors::unreachable;
 use super::net::*;
 use crate::datapath::tests::sim::mac;
 use crate::datapath::*;
@@ -59,6 +62,13 @@ pub(super) fn a_container_reaches_its_own_published_port() {
     }
 }
 
+/// From outside, of no association.
+fn sctp(from: SocketAddr, to: SocketAddr, tag: u32, chunk: &[u8]) -> Vec<u8> {
+    let ports = [from.port(), to.port()].map(u16::to_be_bytes);
+    let packet = [ports.as_flattened(), &tag.to_be_bytes(), &[0; 4], chunk].concat();
+    portless(DOWN, (from.ip(), to.ip()), 132, &packet)
+}
+
 /// A peer whose connection was lost here, or a scan: an answer at once, by the address that it knows.
 #[test]
 pub(super) fn what_is_nobodys_is_answered() {
@@ -83,25 +93,61 @@ pub(super) fn what_is_nobodys_is_answered() {
             let reset = segment::Repr::parse(&packet).unwrap();
             assert_eq!((reset.seq, reset.ack, reset.flags), expected);
         }
-        // Never a reset about a reset.
-        let sent = net.sent(UPLINK, ack(Flags::RST, [7, 0]));
-        assert!(sent.iter().all(Vec::is_empty), "{family:?}");
-        assert_eq!(net.sim.routed(|counters| counters.resets_sent), 3);
+        let init = sctp(remote, ours, 0, &[1, 0, 0, 8, 0, 0, 0, 77]);
+        let (port, answer) = net.one(UPLINK, init);
+        let meta = Meta::parse(&answer[VNET_LEN..]).unwrap();
+        let abort = meta.l4_bytes(&answer[VNET_LEN..]);
+        assert_eq!((port, meta.dst, meta.src, meta.l4), (UPLINK, HOP_MAC, DEVICE_MAC, L4::Sctp));
+        assert_eq!(
+            (abort[4..8].to_vec(), abort[12..].to_vec()),
+            (vec![0, 0, 0, 77], vec![6, 0, 0, 4])
+        );
+        // Never an answer about an answer.
+        let about = udp(up(A), ours, remote, b"long ago");
+        for frame in [
+            ack(Flags::RST, [7, 0]),
+            sctp(remote, ours, 9, &[6, 0, 0, 4]),
+            unreachable(DOWN, remote, ours, &about),
+        ] {
+            let sent = net.sent(UPLINK, frame);
+            assert!(sent.iter().all(Vec::is_empty), "{family:?}");
+        }
+        assert_eq!(net.sim.routed(|counters| counters.resets_sent), 4);
         assert_eq!(net.sim.routed(|counters| counters.icmp_errors_sent), 1);
     }
 }
 
 #[test]
-pub(super) fn resets_are_limited() {
-    let mut net = TestNet::new();
-    let (from, to) = (Family::V4.remote(), at(Family::V4.outside(), 20_001));
-    for port in 1..=2_000 {
-        net.sent(UPLINK, tcp(DOWN, at(from, port), to, Flags::SYN, [1, 0]));
+fn resets_are_limited() {
+    for family in FAMILIES {
+        let mut net = TestNet::new();
+        let to = at(family.outside(), 20_001);
+        for port in 1..=2_000 {
+            net.sent(UPLINK, tcp(DOWN, at(family.remote(), port), to, Flags::SYN, [1, 0]));
+        }
+        let sent = net.sim.routed(|counters| counters.resets_sent);
+        let suppressed = net.sim.routed(|counters| counters.resets_suppressed);
+        assert!((100..1_500).contains(&sent), "{family:?} {sent}");
+        assert_eq!(sent + suppressed, 2_000);
     }
-    let sent = net.sim.routed(|counters| counters.resets_sent);
-    let suppressed = net.sim.routed(|counters| counters.resets_suppressed);
-    assert!((100..1_500).contains(&sent), "{sent}");
-    assert_eq!(sent + suppressed, 2_000);
+}
+
+/// At each worker, however many there are.
+#[test]
+pub(super) fn port_unreachable_is_limited() {
+    for family in FAMILIES {
+        let mut net = TestNet::new();
+        let (from, mut answers) = (at(family.remote(), 53), 0);
+        for port in (20_000..30_000).step_by(10) {
+            let to = at(family.outside(), port);
+            let sent = net.sent(UPLINK, udp(DOWN, from, to, b"scan"));
+            answers += sent[usize::from(UPLINK)].len() as u64;
+        }
+        let sent = net.sim.routed(|counters| counters.icmp_errors_sent);
+        let suppressed = net.sim.routed(|counters| counters.icmp_errors_suppressed);
+        assert!((10..700).contains(&sent), "{family:?} {sent}");
+        assert_eq!((sent, sent + suppressed), (answers, 1_000), "{family:?}");
+    }
 }
 
 #[test]

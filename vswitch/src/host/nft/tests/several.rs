@@ -1,5 +1,7 @@
 //! Several uplinks in one table, and changes of single elements.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 
 const NIC2: [u8; 6] = [2, 0, 0, 0, 0, 4];
@@ -58,20 +60,20 @@ fn each_nic_has_its_tap() {
     });
 }
 
-fn forward(port: u16) -> Forward {
+pub(super) fn forward(port: u16) -> Forward {
     Forward {
         published: published(None, Protocol::Tcp, port, port),
         to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
         to6: Some("fd00:99::5".parse().unwrap()),
         to_port: 80,
-        is_limited: false,
+        allow_from: Vec::new(),
     }
 }
 
 fn with_forwards(host: &Host, forwards: Vec<Forward>) -> Rules {
     let published = forwards.iter().map(|forward| forward.published.clone()).collect();
     let nat = Nat {
-        forwards,
+        forwards: forwards.into_iter().collect(),
         masquerade: Vec::new(),
         gateways: Vec::new(),
         for_others: [false; 2],
@@ -146,7 +148,7 @@ fn thousands_of_ports_are_one_batch() {
             to4: Some(Ipv4Addr::new(10, 99, 0, 5)),
             to6: Some("fd00:99::5".parse().unwrap()),
             to_port: 40_000,
-            is_limited: false,
+            allow_from: Vec::new(),
         };
         let sum = SHIFTED_PORTS_SUM_MAX;
         let nat = Nat { forwards: (0..=16).map(shifted).collect(), ..Nat::default() };
@@ -159,21 +161,39 @@ fn thousands_of_ports_are_one_batch() {
     });
 }
 
+/// Under traffic, while rules and devices of the chain change: a chain that stays keeps its hook.
 #[test]
-fn ten_thousand_ports_are_one_element() {
-    in_namespace_async(|| async {
+fn nothing_reaches_the_host_while_uplinks_change() {
+    in_namespace(|| {
         let host = Host::new();
-        let range = published(None, Protocol::Tcp, 40_000, 49_999);
-        let firewall = Firewall::start(host.rules(vec![range.clone()])).await.unwrap();
-        let list = run("nft list set netdev vswitch-br0 ports4");
-        assert_eq!(list.matches("tcp . ").count(), 1, "{list}");
-        assert_eq!(host.arrives(&v4(TCP, &ports(1, 49_999))), TAKEN);
-        assert_eq!(host.arrives(&v4(TCP, &ports(1, 50_000))), LEFT);
-        // Live, and with a range that touches the former one.
-        let next = published(None, Protocol::Tcp, 50_000, 50_010);
-        firewall.load(host.rules(vec![range, next])).await.unwrap();
-        assert_eq!(host.arrives(&v4(TCP, &ports(1, 50_000))), TAKEN);
-        firewall.load(host.rules(Vec::new())).await.unwrap();
-        assert_eq!(host.arrives(&v4(TCP, &ports(1, 49_999))), LEFT);
+        let one = with_forwards(&host, vec![forward(8080)]);
+        let mut two = one.clone();
+        let (_nic2, _tap2) = second(&mut two);
+        let mut tables = Tables::open("br0").unwrap();
+        tables.load(one.clone()).unwrap();
+        let before = handles();
+        let (seen, is_over) = (host.seen("nic"), AtomicBool::new(false));
+        let frame = v4(TCP, &ports(1, 8080));
+        let sent = std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let mut sent = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    host.nic.send(&frame);
+                    sent += 1;
+                }
+                sent
+            });
+            for _ in 0..20 {
+                tables.load(two.clone()).unwrap();
+                tables.load(one.clone()).unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+            sender.join().unwrap()
+        });
+        assert_eq!(host.seen("nic"), seen, "of {sent} frames");
+        assert!(sent > 100, "{sent}");
+        assert_eq!(handles(), before, "no set was made again");
+        let list = run("nft list chain netdev vswitch-br0 uplink");
+        assert!(!list.contains("eth1"), "{list}");
     });
 }

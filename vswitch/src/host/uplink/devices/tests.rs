@@ -157,7 +157,16 @@ fn what_is_no_ethernet_is_answered_for() {
     let selection = select_of(&links, &[2, 3], &UplinkSelector::default());
     assert_eq!(selection.devices, ["eth0"]);
     let hints = selection.hints;
-    assert!(hints.len() == 1 && hints[0].contains("wg0") && hints[0].contains("--uplink kernel"));
+    assert_eq!(hints.len(), 2, "{hints:?}");
+    assert!(hints[0].contains("wg0") && hints[0].contains("--uplink kernel"), "{hints:?}");
+    // Without an address, or left out, it is of no interest; nor is the loopback device.
+    let exclude = vec!["wg0".parse().unwrap()];
+    let selector = UplinkSelector { exclude, ..UplinkSelector::default() };
+    let mut lo = tunnel(1, "lo");
+    lo.header.flags |= LinkFlags::Loopback;
+    let links = [lo, link(2, "eth0", None), tunnel(3, "wg0"), tunnel(4, "wg1")];
+    let used = DeviceUse { configured: [1, 2, 3].into(), ..DeviceUse::default() };
+    assert_eq!(select(&links, &used, &selector, &[]).hints, Vec::<String>::new());
     let selection = select_of(&links, &[2], &named(&["wg0"]));
     assert!(selection.devices.is_empty() && selection.hints.len() == 1);
 }
