@@ -88,9 +88,10 @@ pub struct Nat {
     filter: FilterTable,
     pinholes: Pinholes,
     other_syns: OtherSyns,
-    /// Searches for a shared port by many tries, and by few, that found none.
-    refusals: Refusals,
-    dense: Refusals,
+    /// Searches for a shared port by many tries that found none.
+    late_refusals: Refusals,
+    /// The same by few tries.
+    soon_refusals: Refusals,
     rests: Rests,
     wheel: Wheel,
     owners: Owners,
@@ -140,8 +141,8 @@ impl Nat {
             filter: FilterTable::new(capacity),
             pinholes: Pinholes::new(),
             other_syns: OtherSyns::new(),
-            refusals: Refusals::new(),
-            dense: Refusals::new(),
+            late_refusals: Refusals::new(),
+            soon_refusals: Refusals::new(),
             rests: Rests::default(),
             wheel: Wheel::new(),
             owners: Owners::new(),

@@ -81,13 +81,13 @@ impl Nat {
     /// A port in use that no connection uses towards the destination, by few tries.
     pub(super) fn share_soon(&mut self, request: &PortRequest) -> Option<u16> {
         let refused = (self.destination(request), request.pool.owner);
-        if self.dense.has(refused, self.now) || self.refusals.has(refused, self.now) {
+        if self.soon_refusals.has(refused, self.now) || self.late_refusals.has(refused, self.now) {
             return None;
         }
         let found = self.try_shared(request, SHARED_TRIES_FIRST);
         let port = found.free.filter(|_| self.is_fair(request));
         if port.is_none() {
-            self.dense.insert(refused, self.now);
+            self.soon_refusals.insert(refused, self.now);
         }
         port
     }
@@ -106,14 +106,14 @@ impl Nat {
     /// The same by many tries, or the port of a closed connection of the owner to that destination.
     pub(super) fn share_late(&mut self, request: &PortRequest) -> Option<u16> {
         let refused = (self.destination(request), request.pool.owner);
-        if self.refusals.has(refused, self.now) {
+        if self.late_refusals.has(refused, self.now) {
             return None;
         }
         let found = self.try_shared(request, SHARED_TRIES_MAX);
         let free = found.free.filter(|_| self.is_fair(request));
         let port = free.or(found.closed.map(|(_, port)| port));
         if port.is_none() {
-            self.refusals.insert(refused, self.now);
+            self.late_refusals.insert(refused, self.now);
         }
         port
     }

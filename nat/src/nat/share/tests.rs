@@ -40,7 +40,7 @@ fn a_flood_to_a_refused_destination_searches_once() {
         let mut nat = nat();
         let request = request(&mut nat, Transport::Tcp, 80);
         let destination = nat.destination(&request);
-        let table = if by_few { &mut nat.dense } else { &mut nat.refusals };
+        let table = if by_few { &mut nat.soon_refusals } else { &mut nat.late_refusals };
         table.insert((destination, OWNER), nat.now);
         let before = nat.random;
         for _ in 0..100 {
@@ -77,7 +77,7 @@ fn an_unfair_search_of_few_tries_is_remembered() {
     }
     nat.owners.at(OWNER).sharing = 19;
     let destination = nat.destination(&request);
-    let is_refused = |nat: &Nat| nat.dense.has((destination, OWNER), nat.now);
+    let is_refused = |nat: &Nat| nat.soon_refusals.has((destination, OWNER), nat.now);
     for _ in 0..100 {
         assert_eq!(nat.share_soon(&request), None);
     }
