@@ -8,6 +8,7 @@
 //! | [`ring`] | bounded lock-free rings between threads |
 //! | [`engine`] | packet I/O behind one trait: io_uring, epoll, memory, capture files |
 //! | [`backend`] | choice of the engine |
+//! | [`datagram`] | header of a datagram in the pool |
 //! | [`tap`] | TAP devices |
 //! | [`idle`] | spin or sleep |
 //! | [`scheduling`] | scheduling class of worker threads |
@@ -17,6 +18,7 @@
 
 pub mod backend;
 pub mod clock;
+pub mod datagram;
 pub mod engine;
 pub mod idle;
 pub mod limits;

@@ -42,6 +42,7 @@ mod loops;
 mod multicast;
 mod neighbours;
 mod network_index;
+mod overlay;
 mod parse;
 mod police;
 mod port_kind;
@@ -78,6 +79,7 @@ pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
 pub use neighbours::Neighbour;
 pub use network_index::NetworkIndex;
+pub use overlay::{NetworkOverlay, Remote, RemoteTable, TunnelConf, VtepConf};
 pub use port_kind::PortKind;
 pub use router::{
     EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouteTable, RouterConf, RouterState,

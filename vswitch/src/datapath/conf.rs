@@ -9,7 +9,7 @@ use vswitch_api::port_settings::isolation::Isolation;
 use wire::MacAddr;
 
 use super::router::RouterConf;
-use super::{Neighbour, NetworkIndex, PortKind, PortVlans, TokenBucket};
+use super::{Neighbour, NetworkIndex, NetworkOverlay, PortKind, PortVlans, TokenBucket};
 
 /// A static entry of the forwarding database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct NetworkConf {
     pub router: Option<RouterConf>,
     /// The service at its gateway; without, queries go to the host as well.
     pub service: Option<ServiceConf>,
+    /// Its part that spans nodes.
+    pub overlay: Option<NetworkOverlay>,
 }
 
 /// The service at a network's gateway.
@@ -92,6 +94,7 @@ impl NetworkConf {
         neighbours: Vec::new(),
         router: None,
         service: None,
+        overlay: None,
         host_config: HostConfig::NONE,
     };
 }

@@ -1,5 +1,4 @@
 //! Snapshot: the datapath's configuration, compiled by control, immutable, published as a whole.
-
 //!
 //! A successor shares with its predecessor all that did not change, and says by [`Parts`] what did, so
 //! that neither control nor a worker does the work of a part twice.
@@ -13,7 +12,10 @@ use vswitch_api::port_settings::isolation::Isolation;
 use super::neighbours::NeighbourTable;
 use super::router::{Router, UplinkConf, UplinkLink};
 use super::service::{NameService, NetworkService, ServicePort};
-use super::{Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging};
+use super::{
+    Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging,
+    TunnelConf,
+};
 use members::Members;
 use port_egress::PortEgress;
 use shared_fib::SharedFib;
@@ -120,6 +122,7 @@ pub struct Snapshot {
     has_host_config: bool,
     service: Option<ServicePort>,
     names: Option<Arc<dyn NameService>>,
+    tunnel: Option<Arc<TunnelConf>>,
     limits: Vec<PortLimits>,
     limited: Limited,
 }
@@ -384,6 +387,19 @@ impl Snapshot {
     #[must_use]
     pub fn with_names(self, names: Arc<dyn NameService>) -> Self {
         Self { names: Some(names), ..self }
+    }
+
+    /// The same with a tunnel port.
+    #[must_use]
+    pub fn with_tunnel(self, tunnel: Option<Arc<TunnelConf>>) -> Self {
+        Self { tunnel, ..self }
+    }
+
+    /// The tunnel port and its VTEPs, if there is one.
+    #[inline]
+    #[must_use]
+    pub fn tunnel(&self) -> Option<&TunnelConf> {
+        self.tunnel.as_deref()
     }
 
     /// The names that workers answer for, if there are any.

@@ -71,6 +71,7 @@ fn snapshot(known: &[IpAddr]) -> Snapshot {
         mac: GATEWAY,
         snooping: false,
         service: None,
+        overlay: None,
         router: Some(RouterConf {
             gateway_mac: GATEWAY,
             gateways: Vec::new(),
@@ -224,6 +225,7 @@ async fn dhcp_requests_are_events() {
         mac: GATEWAY,
         snooping: false,
         service: None,
+        overlay: None,
         router: None,
     };
     let container = PortConf::new(NetworkIndex(0), PortKind::Container, OWN);

@@ -86,6 +86,7 @@ impl Model {
             statics: statics.collect(),
             router: None,
             service: None,
+            overlay: None,
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
             host_config: spec.host_config,

@@ -45,6 +45,7 @@ fn compiled(statics: Vec<StaticMac>, ports: u16) -> Snapshot {
             mac: MacAddr::ZERO,
             snooping: false,
             service: None,
+            overlay: None,
         }],
         (0..ports).map(|port| (PortIndex(port), conf.clone())),
     )

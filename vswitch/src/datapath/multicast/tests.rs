@@ -111,6 +111,7 @@ fn another_worker_hears_of_a_leave() {
         snooping: true,
         router: None,
         service: None,
+        overlay: None,
     };
     let conf = PortConf::new(NetworkIndex(0), PortKind::Container, MacAddr::ZERO);
     let snapshot = Snapshot::compile(vec![network], [(PortIndex(1), conf)]);

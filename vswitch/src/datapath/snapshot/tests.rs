@@ -17,6 +17,7 @@ fn network() -> NetworkConf {
         mac: MacAddr([2; 6]),
         snooping: true,
         service: None,
+        overlay: None,
     }
 }
 

@@ -108,6 +108,7 @@ pub(super) fn network() -> NetworkConf {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         snooping: false,
         service: None,
+        overlay: None,
     }
 }
 

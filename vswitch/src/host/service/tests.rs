@@ -84,6 +84,7 @@ fn snapshot() -> Snapshot {
         snooping: false,
         router: None,
         service: Some(ServiceConf { vlan: 0, gateways: GATEWAYS.into(), has_host_port: true }),
+        overlay: None,
     };
     let container = |(network, port): (u16, PortIndex)| {
         let conf = PortConf::new(NetworkIndex(network), PortKind::Container, OWN_MAC);

@@ -22,6 +22,7 @@ fn snapshot() -> Snapshot {
         mac: MAC,
         snooping: true,
         service: None,
+        overlay: None,
     };
     let conf = PortConf::new(NETWORK, PortKind::Container, MAC);
     Snapshot::compile(vec![network], [PortIndex(1), PortIndex(2)].map(|port| (port, conf.clone())))
