@@ -156,6 +156,7 @@ fn network(mac: MacAddr, router: Option<RouterConf>) -> NetworkConf {
         mac,
         snooping: true,
         service,
+        overlay: None,
     }
 }
 
