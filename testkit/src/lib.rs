@@ -3,7 +3,7 @@
 //! [`Netns`] is a named namespace that any process can join; [`HostNet`] is one with a NIC on a LAN, and
 //! [`Remote`] a router and a host behind that LAN. [`in_namespace`] runs a test in a namespace without a
 //! name, and [`Wire`] gives that test both ends of a NIC. [`Process`] runs a command, [`Docker`] a daemon with
-//! its containers.
+//! its containers, [`Consul`] is a double of its HTTP API.
 //!
 //! Everything cleans up when it is dropped, also when the test panics. Each command has a time limit:
 //! past it the command is killed and the test fails. Names are unique, so tests run side by side. All of
@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "tests wait for a real kernel, by a real clock")]
 
+mod consul;
 mod craft;
 mod docker;
 mod flow;
@@ -26,6 +27,7 @@ mod snapshot;
 mod thread_netns;
 mod wire;
 
+pub use consul::Consul;
 pub use docker::Docker;
 pub use flow::{Collector, Flow};
 pub use host_net::{HOST4, HOST6, HostNet, ROUTER4};

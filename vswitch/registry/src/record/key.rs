@@ -1,0 +1,81 @@
+//! Keys as text and as typed values.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+use super::{Record, VERSION};
+
+/// A parsed key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Key {
+    Network(String),
+    Vni(u32),
+    Node(String),
+    Vtep(IpAddr, u16),
+    Block(String, IpNet),
+    Endpoint(String, IpNet, IpAddr),
+}
+
+pub(crate) fn format(record: &Record) -> String {
+    let rest = match record {
+        Record::Network(network) => format!("networks/{}", network.name),
+        Record::Vni { vni, .. } => format!("vnis/{vni}"),
+        Record::Node(node) => format!("nodes/{}", node.name),
+        Record::Vtep { address, port, .. } => format!("vteps/{address}_{port}"),
+        Record::Block { network, block, .. } => format!("blocks/{network}/{}", dashed(*block)),
+        Record::Endpoint(e) => {
+            format!("endpoints/{}/{}/{}", e.network, dashed(e.block), e.address)
+        }
+    };
+    format!("{VERSION}/{rest}")
+}
+
+/// A subnet as one part of a key: `10.50.0.64-26`.
+fn dashed(net: IpNet) -> String {
+    format!("{}-{}", net.addr(), net.prefix_len())
+}
+
+pub(crate) fn parse(text: &str) -> Result<Key, String> {
+    let mut parts = text.split('/');
+    match parts.next() {
+        Some(VERSION) => {}
+        version => {
+            let version = version.unwrap_or_default();
+            return Err(format!("format version {version:?}; this switch knows {VERSION} only"));
+        }
+    }
+    let parts: Vec<_> = parts.collect();
+    match parts[..] {
+        ["networks", name] => Ok(Key::Network(name.to_owned())),
+        ["vnis", vni] => canonical(vni, "VNI").map(Key::Vni),
+        ["nodes", name] => Ok(Key::Node(name.to_owned())),
+        ["vteps", vtep] => {
+            let (address, port) = vtep.rsplit_once('_').ok_or("a VTEP is ADDRESS_PORT")?;
+            Ok(Key::Vtep(canonical(address, "address")?, canonical(port, "port")?))
+        }
+        ["blocks", network, block] => Ok(Key::Block(network.to_owned(), parse_block(block)?)),
+        ["endpoints", network, block, address] => Ok(Key::Endpoint(
+            network.to_owned(),
+            parse_block(block)?,
+            canonical(address, "address")?,
+        )),
+        _ => Err("no kind of record has such a key".to_owned()),
+    }
+}
+
+fn parse_block(text: &str) -> Result<IpNet, String> {
+    let (address, length) = text.rsplit_once('-').ok_or("a block is ADDRESS-LENGTH")?;
+    let net = IpNet::new(canonical(address, "address")?, canonical(length, "prefix length")?);
+    net.map_err(|_| format!("{text} is no block of addresses"))
+}
+
+/// A value in its one form, so that one thing has one key.
+fn canonical<T: FromStr + ToString>(text: &str, what: &str) -> Result<T, String> {
+    let value: T = text.parse().map_err(|_| format!("{text:?} is no {what}"))?;
+    match value.to_string() {
+        form if form == text => Ok(value),
+        form => Err(format!("{what} {text} has to be written {form}")),
+    }
+}

@@ -1,0 +1,207 @@
+//! etcd as a real server.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::{COMMAND_TIMEOUT, Process, run, wait_for};
+use vswitch_registry::RegistryError;
+
+use crate::server::{PATIENCE, Server, connect_url, free_port, local};
+use crate::suite;
+use crate::watches::Mirror;
+
+/// An etcd of one member.
+struct Etcd {
+    folder: TempDir,
+    client: u16,
+    peer: u16,
+    /// Further options, and the scheme of its clients.
+    options: Vec<String>,
+    process: Option<Process>,
+}
+
+impl Etcd {
+    fn new(options: Vec<String>) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let (client, peer) = (free_port(), free_port());
+        let mut server = Self { folder, client, peer, options, process: None };
+        server.start();
+        server
+    }
+
+    /// Sends a request by curl, with the test's CA.
+    fn curl(&self, path: &str, body: &str) -> Option<Value> {
+        let scheme = if self.options.is_empty() { "http" } else { "https" };
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-m", "2", "-k", "-d", body]);
+        curl.arg(format!("{scheme}://{}{path}", self.address()));
+        let output = run(&mut curl, b"", COMMAND_TIMEOUT);
+        serde_json::from_str(&output.stdout).ok()
+    }
+}
+
+impl Server for Etcd {
+    fn scheme(&self) -> &'static str {
+        "etcd"
+    }
+
+    fn address(&self) -> SocketAddr {
+        local(self.client)
+    }
+
+    fn stop(&mut self) {
+        self.process = None;
+    }
+
+    fn start(&mut self) {
+        let scheme = if self.options.is_empty() { "http" } else { "https" };
+        let client = format!("{scheme}://{}", self.address());
+        let peer = format!("http://{}", local(self.peer));
+        let mut command = Command::new("etcd");
+        command.args(["--data-dir", &self.folder.path().join("data").display().to_string()]);
+        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.args(["--initial-cluster", &format!("default={peer}")]);
+        command.args(&self.options);
+        self.process = Some(Process::spawn(&mut command));
+        wait_for("etcd serves", PATIENCE, || {
+            // With authentication the question is refused by a server that serves.
+            let answer = self.curl("/v3/kv/range", r#"{"key":"AA=="}"#);
+            answer.is_some_and(|a| a.get("header").is_some() || a.get("error").is_some())
+        });
+    }
+
+    fn wipe(&mut self) {
+        std::fs::remove_dir_all(self.folder.path().join("data")).expect("delete the data");
+    }
+
+    fn freeze(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+    }
+
+    fn thaw(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGCONT);
+    }
+
+    fn compact(&self) {
+        let state = self.curl("/v3/kv/range", r#"{"key":"AA=="}"#).expect("an answer");
+        let revision = state["header"]["revision"].as_str().expect("a revision");
+        let body = format!(r#"{{"revision":"{revision}","physical":true}}"#);
+        let answer = self.curl("/v3/kv/compaction", &body).expect("an answer");
+        assert!(answer.get("header").is_some(), "{answer}");
+    }
+}
+
+#[test]
+fn etcd_keeps_the_contract() {
+    suite::run(async { suite::contract(&mut Etcd::new(Vec::new())).await });
+}
+
+/// A CA, and a certificate of 127.0.0.1 with its key.
+fn certificates(folder: &Path) {
+    let openssl = |args: &str| {
+        let mut command = Command::new("openssl");
+        command.current_dir(folder).args(args.split(' '));
+        run(&mut command, b"", COMMAND_TIMEOUT).ok();
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 30 -subj /CN=test-ca"));
+    openssl(&format!(
+        "req -x509 {key} -keyout server.key -out server.pem -days 30 -subj /CN=server \
+         -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE \
+         -CA ca.pem -CAkey ca.key"
+    ));
+}
+
+/// A user `node` that may use `/vswitch/` only.
+fn require_users(server: &Etcd) {
+    let (start, end) = ("L3Zzd2l0Y2gv", "L3Zzd2l0Y2gw"); // "/vswitch/", "/vswitch0"
+    let permission = format!(r#"{{"permType":2,"key":"{start}","range_end":"{end}"}}"#);
+    let requests = [
+        ("/v3/auth/user/add", r#"{"name":"root","password":"rootpass"}"#.to_owned()),
+        ("/v3/auth/role/add", r#"{"name":"root"}"#.to_owned()),
+        ("/v3/auth/user/grant", r#"{"user":"root","role":"root"}"#.to_owned()),
+        ("/v3/auth/user/add", r#"{"name":"node","password":"nodepass"}"#.to_owned()),
+        ("/v3/auth/role/add", r#"{"name":"node"}"#.to_owned()),
+        ("/v3/auth/role/grant", format!(r#"{{"name":"node","perm":{permission}}}"#)),
+        ("/v3/auth/user/grant", r#"{"user":"node","role":"node"}"#.to_owned()),
+        ("/v3/auth/enable", "{}".to_owned()),
+    ];
+    for (path, body) in requests {
+        let answer = server.curl(path, &body).expect("an answer");
+        assert!(answer.get("header").is_some(), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn etcd_with_tls_and_users() {
+    let files = tempfile::tempdir().expect("folder");
+    certificates(files.path());
+    let path = |name: &str| files.path().join(name).display().to_string();
+    let options = ["--cert-file", &path("server.pem"), "--key-file", &path("server.key")];
+    let mut server = Etcd::new(options.map(str::to_owned).to_vec());
+    let (address, ca) = (server.address(), path("ca.pem"));
+    std::fs::write(path("password"), "nodepass\n").expect("write");
+    std::fs::write(path("wrong"), "other\n").expect("write");
+    suite::run(async {
+        // A user where there are none, over TLS.
+        let user = format!("etcd://{address}?ca={ca}&user=node&password-file={}", path("password"));
+        let early = connect_url(&user).expect("opens");
+        early.create("v1/early", "1", None).await.expect("create");
+        require_users(&server);
+        early.create("v1/later", "1", None).await.expect("create");
+        let cases = [
+            (format!("etcd://{address}?ca={ca}"), "user name is empty"),
+            (format!("etcd://node:other@{address}?ca={ca}"), "invalid user ID or password"),
+            (format!("etcd://nobody:x@{address}?ca={ca}"), "authentication failed"),
+            (
+                user.replace("/?", "/elsewhere?").replace("?ca", "/elsewhere?ca"),
+                "permission denied",
+            ),
+            (user.replace(&path("password"), &path("wrong")), "invalid user ID or password"),
+        ];
+        for (url, expected) in cases {
+            let registry = connect_url(&url).expect("opens");
+            let results =
+                [registry.status().await.err(), registry.create("v1/x", "1", None).await.err()];
+            for error in results {
+                let is_right = matches!(&error, Some(RegistryError::Denied { problem, .. })
+                    if problem.contains(expected));
+                assert!(is_right, "{url}: {error:?}");
+                assert!(!format!("{error:?}").contains("nodepass"), "{error:?}");
+            }
+        }
+        let registry = connect_url(&user).expect("opens");
+        assert!(!format!("{registry:?}").contains("nodepass"), "{registry:?}");
+        let mut mirror = Mirror::start(&*registry, "v1/").await;
+        let lease = registry.grant(Duration::from_secs(5)).await.expect("grant");
+        registry.create("v1/nodes/n1", "1", Some(lease.id())).await.expect("create");
+        mirror.until_same("an entry", &*registry, "v1/").await;
+        // The server forgets its tokens: new ones are asked for.
+        server.stop();
+        mirror.until("the interruption", |mirror| mirror.is_interrupted).await;
+        server.start();
+        mirror.until("the return", |mirror| !mirror.is_interrupted).await;
+        registry.create("v1/after", "1", None).await.expect("create");
+        mirror.until_same("an entry after it", &*registry, "v1/").await;
+        trust(&server, &path("server.pem")).await;
+    });
+}
+
+/// Who does not trust the server's certificate, or speaks without TLS, gets no answer.
+async fn trust(server: &Etcd, other: &str) {
+    let address = server.address();
+    for (url, expected) in [
+        (format!("etcd://{address}"), "127.0.0.1"),
+        (format!("etcd://{address}?ca={other}"), "TLS: "),
+        (format!("etcd://{address}?tls=true"), "TLS: "),
+    ] {
+        let error = connect_url(&url).expect("opens").status().await.expect_err("no trust");
+        assert!(error.to_string().contains(expected), "{url}: {error}");
+    }
+}
