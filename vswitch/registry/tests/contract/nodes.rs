@@ -12,7 +12,7 @@ use vswitch_registry::{
     claimed_blocks,
 };
 
-use crate::server::{Server, connect};
+use crate::server::Server;
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -48,7 +48,7 @@ async fn endpoints(registry: &Arc<dyn Registry>) -> BTreeMap<IpAddr, String> {
 }
 
 pub(crate) async fn register_and_announce(server: &dyn Server) {
-    let registry = connect(server, server.address(), "nodes");
+    let registry = server.client("nodes");
     // A daemon may spawn it.
     let register = |node| is_send(Registration::register(Arc::clone(&registry), node, TTL));
     let first = register(node("n1", 1)).await.expect("register");
@@ -98,7 +98,7 @@ pub(crate) async fn claim_blocks(server: &dyn Server) {
         mtu: None,
         options: BTreeMap::new(),
     };
-    let registry = connect(server, server.address(), "blocks");
+    let registry = server.client("blocks");
     let claims = (0..16).map(|n| {
         let (registry, network) = (&registry, &network);
         async move { claim_block(&**registry, network, subnet, &format!("n{n}")).await }

@@ -11,6 +11,12 @@ pub(crate) fn run<F: Future<Output = ()>>(test: F) {
     runtime.expect("runtime").block_on(test);
 }
 
+/// Runs with a clock that jumps to the next time anybody waits for.
+pub(crate) fn run_paused<F: Future<Output = ()>>(test: F) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().expect("runtime").block_on(test);
+}
+
 /// How long a server hangs; `make soak` asks for a minute.
 fn frozen() -> Duration {
     let seconds = std::env::var("SOAK_FREEZE_SECONDS").ok();
