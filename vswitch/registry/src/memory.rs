@@ -81,6 +81,11 @@ impl MemoryStore {
         self.0.change(State::compact);
     }
 
+    /// Ends a lease with its entries, as if it had not been renewed.
+    pub fn end_lease(&self, id: &str) {
+        self.0.change(|state| state.end_lease(&LeaseId(id.to_owned())));
+    }
+
     /// Time that each request takes from now on, half of it before it is carried out.
     pub fn set_latency(&self, latency: Duration) {
         self.0.change(|state| state.latency = latency);

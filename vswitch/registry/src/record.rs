@@ -16,6 +16,7 @@ use wire::MacAddr;
 use crate::types::Entry;
 
 pub use check::FormatError;
+pub use key::Key;
 
 /// Version of the format, which all keys begin with.
 pub const VERSION: &str = "v1";

@@ -7,15 +7,31 @@ use ipnet::IpNet;
 
 use super::{Record, VERSION};
 
-/// A parsed key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Key {
+/// A key of the registry, as a typed value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A network's name.
     Network(String),
+    /// A VNI.
     Vni(u32),
+    /// A node's name.
     Node(String),
+    /// Address and UDP port of a VTEP.
     Vtep(IpAddr, u16),
+    /// Network and block.
     Block(String, IpNet),
+    /// Network, block and address.
     Endpoint(String, IpNet, IpAddr),
+}
+
+impl Key {
+    /// The key that a text is.
+    ///
+    /// # Errors
+    /// The part that is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parse(text)
+    }
 }
 
 pub(crate) fn format(record: &Record) -> String {
