@@ -50,6 +50,7 @@ soak: ## what takes minutes: a hundred containers of Compose, 200,000 connection
 	SOAK_CONTAINERS=100 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e docker::compose
 	SOAK_CONNECTIONS=10000 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e shared_ports
 	SOAK_FREEZE_SECONDS=60 SOAK_ENTRIES=100000 scripts/test.sh $(LOCKED) -p vswitch-registry --test contract
+	SOAK_NODES=1000 scripts/test.sh $(LOCKED) -p vswitch-benches --test overlay -- --nocapture
 
 lint: ## format, clippy, documentation, shell scripts, house rules, licences and sources of crates
 	@scripts/deps.sh build lint

@@ -139,7 +139,7 @@ impl Record {
     /// Key in the registry.
     #[must_use]
     pub fn key(&self) -> String {
-        key::format(self)
+        Key::from(self).to_string()
     }
 
     /// Value in the registry.

@@ -30,6 +30,11 @@ impl Addresses {
         self.reserved.insert(key);
     }
 
+    /// Takes a reservation back that nobody has used.
+    pub(crate) fn cancel(&mut self, key: &LocalKey) {
+        self.reserved.remove(key);
+    }
+
     pub(crate) fn release(&mut self, network: String, address: IpAddr, now: Duration) {
         let key = (network, address);
         if self.reserved.remove(&key) {

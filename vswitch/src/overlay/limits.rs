@@ -36,5 +36,8 @@ pub const COMMANDS_MAX: usize = 256;
 /// The least VNI that is chosen: lower numbers look like VLANs.
 pub const VNI_FIRST: u32 = 4096;
 
+/// Keys of the next version of the format, which this switch does not know.
+pub const LATER_FORMAT: &str = "v2/";
+
 /// How often a transaction that lost a race is tried again.
 pub const RACE_TRIES: usize = 16;

@@ -1,10 +1,13 @@
 //! Carries out the session's requests.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vswitch_registry::record::{Key, Record, block_of, prefix};
 use vswitch_registry::{Registration, RegistrationError, Registry, RegistryError, claim_block};
 
+use super::limits::LATER_FORMAT;
 use super::networks;
 use super::request::{Granted, Outcome, Request};
 
@@ -47,8 +50,10 @@ impl Performer {
                 let outcome = Outcome::Registered(granted);
                 return Done { outcome, registration: registration.ok() };
             }
-            Request::List => {
-                Outcome::Listed(registry.list(vswitch_registry::record::prefix::ALL).await)
+            Request::List => Outcome::Listed(registry.list(prefix::ALL).await),
+            Request::FindLaterFormat => {
+                let listing = registry.list(LATER_FORMAT).await;
+                Outcome::LaterFormat(listing.map(|listing| listing.entries.len()))
             }
             Request::Status => Outcome::Status(registry.status().await),
             Request::ChangeVtep { old, new } => {
@@ -56,7 +61,7 @@ impl Performer {
                     Ok(registration) => registration.change_vtep(&old, &new).await,
                     Err(error) => Err(error),
                 };
-                Outcome::ChangedVtep { new, result }
+                Outcome::ChangedVtep { old, new, result }
             }
             Request::Announce(endpoints) => {
                 let result = match self.registration() {
@@ -77,6 +82,10 @@ impl Performer {
             }
             Request::DropBlocks(blocks) => {
                 Outcome::DroppedBlocks(networks::drop_blocks(registry, &blocks, &self.node).await)
+            }
+            Request::FindOwner { network, address } => {
+                let result = find_owner(registry, &network, address).await;
+                Outcome::Owner { network, address, result }
             }
             Request::ClaimBlock { network, subnet } => {
                 let result = claim_block(registry, &network, subnet, &self.node).await;
@@ -99,4 +108,19 @@ impl Performer {
         let problem = || RegistryError::BadRequest("the node is not registered".to_owned());
         self.registration.as_deref().ok_or_else(|| problem().into())
     }
+}
+
+/// The node whose endpoint has an address; none too where the entry is no record.
+async fn find_owner(
+    registry: &dyn Registry,
+    network: &str,
+    address: IpAddr,
+) -> Result<Option<String>, RegistryError> {
+    let key = Key::Endpoint(network.to_owned(), block_of(address), address).to_string();
+    let entry = registry.get(&key).await?;
+    let record = entry.as_ref().map(Record::decode);
+    Ok(match record {
+        Some(Ok(Record::Endpoint(endpoint))) => Some(endpoint.node),
+        _ => None,
+    })
 }

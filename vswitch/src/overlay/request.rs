@@ -1,5 +1,6 @@
 //! What the session asks of the registry, and what comes of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(crate) type RequestId = u64;
 pub(crate) enum Request {
     /// Lists everything and watches from there.
     List,
+    /// Looks for entries of a later format.
+    FindLaterFormat,
     /// Asks for the revision.
     Status,
     /// Registers the node under a new lease.
@@ -34,6 +37,8 @@ pub(crate) enum Request {
     Restore { networks: Vec<Network>, blocks: Vec<(String, IpNet)> },
     /// Deletes this node's blocks of networks that are no more.
     DropBlocks(Vec<(String, IpNet)>),
+    /// Reads who has an address.
+    FindOwner { network: String, address: IpAddr },
     /// Claims a block.
     ClaimBlock { network: Arc<Network>, subnet: IpNet },
     /// Creates a network. Those that are believed although the registry has lost them must not be overlapped.
@@ -53,13 +58,15 @@ pub(crate) struct Granted {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Listed(Result<Listing, RegistryError>),
+    LaterFormat(Result<usize, RegistryError>),
     Status(Result<Status, RegistryError>),
     Registered(Result<Granted, RegistrationError>),
-    ChangedVtep { new: Node, result: Result<(), RegistrationError> },
+    ChangedVtep { old: Node, new: Node, result: Result<(), RegistrationError> },
     Announced { endpoints: Vec<Endpoint>, result: Result<(), RegistrationError> },
     Withdrawn { endpoints: Vec<Endpoint>, result: Result<(), RegistrationError> },
     Restored(Result<Restored, RegistryError>),
     DroppedBlocks(Result<(), RegistryError>),
+    Owner { network: String, address: IpAddr, result: Result<Option<String>, RegistryError> },
     Claimed { network: String, subnet: IpNet, result: Result<IpNet, BlockError> },
     Created { id: RequestId, result: Result<(Network, Revision), OverlayError> },
     Deleted { id: RequestId, name: String, result: Result<(), OverlayError> },

@@ -103,9 +103,15 @@ impl Session {
     pub(crate) fn handle_outcome(&mut self, outcome: Outcome, now: Duration) {
         match outcome {
             Outcome::Listed(result) => self.handle_listed(result, now),
+            Outcome::LaterFormat(result) => self.handle_later_format(result),
             Outcome::Status(result) => self.handle_status(result, now),
             Outcome::Registered(result) => self.handle_registered(result, now),
-            Outcome::ChangedVtep { new, result } => self.handle_changed_vtep(new, result, now),
+            Outcome::ChangedVtep { old, new, result } => {
+                if result.is_err() {
+                    self.node = old;
+                }
+                self.handle_changed_vtep(&new, result, now);
+            }
             Outcome::Announced { endpoints, result } => {
                 self.handle_announced(&endpoints, result, now);
             }
@@ -114,6 +120,9 @@ impl Session {
             }
             Outcome::Restored(result) => self.handle_rewritten(result, now),
             Outcome::DroppedBlocks(result) => self.handle_dropped(result, now),
+            Outcome::Owner { network, address, result } => {
+                self.handle_owner((network, address), result);
+            }
             Outcome::Claimed { network, subnet, result } => {
                 self.handle_claimed(network, subnet, result, now);
             }

@@ -111,7 +111,7 @@ impl View {
     /// # Errors
     /// There are too many of its kind.
     pub(crate) fn insert(&mut self, record: Record) -> Result<Key, String> {
-        let key = key_of(&record);
+        let key = Key::from(&record);
         self.gone.take(&key);
         let is_full = match &key {
             Key::Network(_) => self.networks.len() >= ENTRIES_MAX,
@@ -249,6 +249,11 @@ impl View {
         (self.networks.len(), self.nodes.len(), self.endpoints.len())
     }
 
+    /// Names a fault of entries that are not decoded.
+    pub(crate) fn add_fault(&mut self, key: &str, problem: String) {
+        self.faults.set(key, problem);
+    }
+
     /// One line for each entry that is left out.
     pub(crate) fn faults(&self) -> Vec<String> {
         [self.faults.lines(), self.conflicts.lines()].concat()
@@ -267,16 +272,5 @@ impl View {
         changes.extend(self.endpoints.changes());
         changes.extend(removed);
         changes
-    }
-}
-
-fn key_of(record: &Record) -> Key {
-    match record {
-        Record::Network(network) => Key::Network(network.name.clone()),
-        Record::Vni { vni, .. } => Key::Vni(*vni),
-        Record::Node(node) => Key::Node(node.name.clone()),
-        Record::Vtep { address, port, .. } => Key::Vtep(*address, *port),
-        Record::Block { network, block, .. } => Key::Block(network.clone(), *block),
-        Record::Endpoint(e) => Key::Endpoint(e.network.clone(), e.block, e.address),
     }
 }

@@ -30,10 +30,11 @@ impl Session {
         }
         let keys: Vec<_> = endpoints.iter().map(key_of).collect();
         for endpoint in endpoints {
-            self.keep_network(&endpoint.network.clone(), now);
             // A detach that waits is over.
             self.waiters.done(&key_of(&endpoint), false);
+            let network = endpoint.network.clone();
             self.local.announce(endpoint);
+            self.keep_network(&network, now);
         }
         if self.is_read_only {
             for key in &keys {
@@ -172,7 +173,10 @@ impl Session {
     }
 
     /// Whether an endpoint can be told later.
-    fn check_without_registry(&self, (network, address): &LocalKey) -> Result<(), OverlayError> {
+    pub(crate) fn check_without_registry(
+        &self,
+        (network, address): &LocalKey,
+    ) -> Result<(), OverlayError> {
         if let Some(error) = self.link.refusal() {
             return Err(error.clone());
         }

@@ -1,13 +1,13 @@
 //! Addresses for endpoints: from own blocks, else from a block that is claimed for it, else from another node's block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use vswitch_registry::BlockError;
 use vswitch_registry::record::{Network, Record};
+use vswitch_registry::{BlockError, RegistryError};
 
 use super::super::addresses::unusable;
 use super::super::command::{AddressRequest, Allocation, Reply};
@@ -21,11 +21,14 @@ use super::Session;
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     waiting: BTreeMap<(String, IpNet), Vec<(Duration, Reply<Allocation>)>>,
+    /// Reservations of addresses whose owner is being asked for.
+    fixed: HashMap<LocalKey, (Duration, Reply<Allocation>)>,
 }
 
 impl Claims {
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.waiting.values().flatten().map(|(deadline, _)| *deadline).min()
+        let waiting = self.waiting.values().flatten().chain(self.fixed.values());
+        waiting.map(|(deadline, _)| *deadline).min()
     }
 }
 
@@ -42,7 +45,7 @@ impl Session {
         };
         match request {
             _ if self.is_read_only => reply.send(self.find_in_file(&known, &request)),
-            AddressRequest::Fixed(address) => reply.send(self.reserve(&known, address)),
+            AddressRequest::Fixed(address) => self.reserve(&known, address, reply, now),
             AddressRequest::Any { subnet, .. } if !known.subnets.contains(&subnet) => {
                 let problem = "it is no subnet of the network";
                 let address = subnet.addr();
@@ -76,34 +79,63 @@ impl Session {
         found.ok_or_else(|| self.not_in_file(&network.name, wanted()))
     }
 
-    /// Reserves an address that is asked for. In another's block the registry decides, when it is announced.
-    fn reserve(&mut self, network: &Network, address: IpAddr) -> Result<Allocation, OverlayError> {
+    /// Reserves an address that is asked for. The registry is asked who has it, since the watch may be late: the address
+    /// may just have been left on another node. It decides when the endpoint is announced.
+    fn reserve(
+        &mut self,
+        network: &Network,
+        address: IpAddr,
+        reply: Reply<Allocation>,
+        now: Duration,
+    ) {
         let name = network.name.clone();
         if let Some(problem) = unusable(network, address) {
-            return Err(OverlayError::AddressUnusable { address, network: name, problem });
+            let error = OverlayError::AddressUnusable { address, network: name, problem };
+            return reply.send(Err(error));
         }
         let key = (name, address);
-        if let Some(node) = self.owner(&key) {
-            return Err(OverlayError::AddressTaken { address, network: key.0, node });
+        if self.addresses.is_reserved(&key) || self.local.state(&key).is_some() {
+            let node = self.node.name.clone();
+            return reply.send(Err(OverlayError::AddressTaken { address, network: key.0, node }));
         }
-        if !self.view.is_in_own_block(&key.0, address)
-            && let Some(problem) = self.link.problem()
-        {
-            return Err(OverlayError::AddressUndecided { address, network: key.0, problem });
+        self.addresses.reserve(key.clone());
+        if self.link.away().is_some() {
+            return self.answer_reservation(key, None, reply);
         }
-        self.addresses.reserve(key);
-        Ok(Allocation { address, mac: None })
+        let (network, address) = key.clone();
+        self.requests.push_back(Request::FindOwner { network, address });
+        self.claims.fixed.insert(key, (now + WRITE_WAIT, reply));
     }
 
-    /// Node that has an address.
-    fn owner(&self, key: &LocalKey) -> Option<String> {
-        if self.addresses.is_reserved(key) || self.local.state(key).is_some() {
-            return Some(self.node.name.clone());
+    pub(crate) fn handle_owner(
+        &mut self,
+        key: LocalKey,
+        result: Result<Option<String>, RegistryError>,
+    ) {
+        let Some((_, reply)) = self.claims.fixed.remove(&key) else { return };
+        self.answer_reservation(key, result.ok(), reply);
+    }
+
+    /// `owner` is what the registry says; none where it does not.
+    fn answer_reservation(
+        &mut self,
+        key: LocalKey,
+        owner: Option<Option<String>>,
+        reply: Reply<Allocation>,
+    ) {
+        let result = match owner {
+            // One of this node that it does not know is of the time before its restart.
+            Some(Some(node)) if node != self.node.name => {
+                let (network, address) = key.clone();
+                Err(OverlayError::AddressTaken { address, network, node })
+            }
+            Some(_) => Ok(()),
+            None => self.check_without_registry(&key),
+        };
+        if result.is_err() {
+            self.addresses.cancel(&key);
         }
-        let found = self.view.endpoint(&key.0, key.1);
-        // One of this node that it does not know is of the time before its restart.
-        let other = found.filter(|found| *found.node != *self.node.name);
-        other.map(|found| found.node.to_string())
+        reply.send(result.map(|()| Allocation { address: key.1, mac: None }));
     }
 
     fn find(
@@ -200,6 +232,10 @@ impl Session {
 
     /// Those who wait for a block for too long are refused.
     pub(crate) fn answer_late_claims(&mut self, now: Duration) {
+        let late = self.claims.fixed.extract_if(|_, (deadline, _)| *deadline <= now);
+        for (key, (_, reply)) in late.collect::<Vec<_>>() {
+            self.answer_reservation(key, None, reply);
+        }
         let problem = self.why_away();
         for ((network, subnet), waiting) in &mut self.claims.waiting {
             for (_, reply) in waiting.extract_if(.., |(deadline, _)| *deadline <= now) {

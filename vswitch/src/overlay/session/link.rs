@@ -13,13 +13,13 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vswitch_registry::record::Node;
+use vswitch_registry::record::{Node, VERSION};
 use vswitch_registry::{LeaseState, Listing, RegistrationError, RegistryError};
 
 use super::super::command::Reply;
 use super::super::error::OverlayError;
-use super::super::limits::RETRY_PAUSE;
-use super::super::request::Granted;
+use super::super::limits::{LATER_FORMAT, RETRY_PAUSE};
+use super::super::request::{Granted, Request};
 use super::Session;
 
 #[derive(Debug)]
@@ -214,6 +214,9 @@ impl Session {
                     self.begin_grace(now);
                 }
                 self.check_file();
+                if !self.is_read_only {
+                    self.requests.push_back(Request::FindLaterFormat);
+                }
             }
             Err(error) => {
                 self.link.is_listing = false;
@@ -223,6 +226,16 @@ impl Session {
         }
         for command in std::mem::take(&mut self.deferred) {
             self.handle_command(command, now);
+        }
+    }
+
+    /// Entries of a later format are named; this switch knows nothing of them.
+    pub(crate) fn handle_later_format(&mut self, result: Result<usize, RegistryError>) {
+        if let Ok(entries @ 1..) = result {
+            let problem = format!(
+                "{entries} entries of a later format; this switch knows {VERSION} only, so upgrade it"
+            );
+            self.view.add_fault(LATER_FORMAT, problem);
         }
     }
 

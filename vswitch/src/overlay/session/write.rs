@@ -147,12 +147,12 @@ impl Session {
 
     pub(crate) fn handle_changed_vtep(
         &mut self,
-        new: Node,
+        new: &Node,
         result: Result<(), RegistrationError>,
         now: Duration,
     ) {
         self.lane.end();
-        let is_current = self.lane.vtep.as_ref().is_some_and(|(node, _)| *node == new);
+        let is_current = self.lane.vtep.as_ref().is_some_and(|(node, _)| node == new);
         match result {
             Err(RegistrationError::Registry(error)) => self.write_failed(error, now),
             // A further change waits.

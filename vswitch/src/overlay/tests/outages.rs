@@ -280,6 +280,7 @@ async fn what_is_remembered_and_gone() {
     let mut one = Member::start_with(&store, "n1", 1, Remembered { networks, blocks });
     let address = one.attach(SUBNET, "a").await.expect("attach");
     assert_eq!(block_of(address), block);
+    one.until("both", |model| model.networks.len() == 2).await;
     one.until("red's end", |model| !model.networks.contains_key("red")).await;
     assert_eq!(one.model.networks["blue"].vni, 5000);
     let client = store.client("vswitch");
