@@ -6,7 +6,7 @@
 //! | writing | may lack it | written or refused; pending when the write failed, or the endpoint changed meanwhile |
 //! | written | has it | pending, when the lease was lost or the watch tells otherwise |
 //! | refused | has another's | pending, when the other's entry goes |
-//! | leaving | may have it | forgotten, when it is deleted; pending, when it is announced again |
+//! | withdrawing | may have it | forgotten, when it is deleted; pending, when it is announced again |
 //!
 //! A write takes all pending endpoints of one transaction, so that attachments at the same time share one. Whoever waits
 //! is a `Waiter`: it ends when all of its keys are done, when the registry is away, or after
@@ -30,7 +30,7 @@ pub(crate) enum State {
     Writing,
     Written,
     Refused(String),
-    Leaving,
+    Withdrawing,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Row {
 pub(crate) struct Local {
     rows: BTreeMap<LocalKey, Row>,
     pending: BTreeSet<LocalKey>,
-    leaving: BTreeSet<LocalKey>,
+    withdrawing: BTreeSet<LocalKey>,
 }
 
 pub(crate) fn key_of(endpoint: &Endpoint) -> LocalKey {
@@ -62,7 +62,7 @@ impl Local {
     /// Begins to remove an endpoint; whether there is one.
     pub(crate) fn withdraw(&mut self, key: &LocalKey) -> bool {
         let exists = self.rows.contains_key(key);
-        self.set(key, State::Leaving);
+        self.set(key, State::Withdrawing);
         exists
     }
 
@@ -70,7 +70,7 @@ impl Local {
     pub(crate) fn forget(&mut self, key: &LocalKey) {
         self.rows.remove(key);
         self.pending.remove(key);
-        self.leaving.remove(key);
+        self.withdrawing.remove(key);
     }
 
     pub(crate) fn state(&self, key: &LocalKey) -> Option<&State> {
@@ -84,10 +84,10 @@ impl Local {
     pub(crate) fn set(&mut self, key: &LocalKey, state: State) {
         let Some(row) = self.rows.get_mut(key) else { return };
         self.pending.remove(key);
-        self.leaving.remove(key);
+        self.withdrawing.remove(key);
         match state {
             State::Pending => drop(self.pending.insert(key.clone())),
-            State::Leaving => drop(self.leaving.insert(key.clone())),
+            State::Withdrawing => drop(self.withdrawing.insert(key.clone())),
             State::Writing | State::Written | State::Refused(_) => {}
         }
         row.state = state;
@@ -104,7 +104,7 @@ impl Local {
 
     /// Endpoints to delete next.
     pub(crate) fn next_deletions(&self, max: usize) -> Vec<Endpoint> {
-        let keys = self.leaving.iter().take(max);
+        let keys = self.withdrawing.iter().take(max);
         keys.filter_map(|key| self.endpoint(key)).cloned().collect()
     }
 
@@ -119,12 +119,12 @@ impl Local {
 
     /// Whether an endpoint of a network is to be in the registry.
     pub(crate) fn uses(&self, network: &str) -> bool {
-        self.of_network(network).any(|(_, row)| row.state != State::Leaving)
+        self.of_network(network).any(|(_, row)| row.state != State::Withdrawing)
     }
 
     /// Endpoints of a network that are to be in the registry.
     pub(crate) fn count(&self, network: &str) -> usize {
-        self.of_network(network).filter(|(_, row)| row.state != State::Leaving).count()
+        self.of_network(network).filter(|(_, row)| row.state != State::Withdrawing).count()
     }
 
     fn of_network(&self, network: &str) -> impl Iterator<Item = (&LocalKey, &Row)> {
@@ -147,7 +147,7 @@ impl Local {
     /// Writes that the registry has not got yet.
     pub(crate) fn queued(&self) -> usize {
         let writing = self.rows.values().filter(|row| row.state == State::Writing).count();
-        self.pending.len() + self.leaving.len() + writing
+        self.pending.len() + self.withdrawing.len() + writing
     }
 
     /// Endpoints that are in the registry or are to be.

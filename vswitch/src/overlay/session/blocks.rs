@@ -17,18 +17,26 @@ use super::super::local::LocalKey;
 use super::super::request::Request;
 use super::Session;
 
-/// Requests that wait for a block, by network and subnet.
+/// A request for an address that waits for the registry.
+#[derive(Debug)]
+struct Pending {
+    deadline: Duration,
+    reply: Reply<Allocation>,
+}
+
+/// Requests that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    waiting: BTreeMap<(String, IpNet), Vec<(Duration, Reply<Allocation>)>>,
-    /// Reservations of addresses whose owner is being asked for.
-    fixed: HashMap<LocalKey, (Duration, Reply<Allocation>)>,
+    /// For a block, by network and subnet.
+    waiting: BTreeMap<(String, IpNet), Vec<Pending>>,
+    /// For the owner of an address.
+    fixed: HashMap<LocalKey, Pending>,
 }
 
 impl Claims {
     pub(crate) fn timeout(&self) -> Option<Duration> {
         let waiting = self.waiting.values().flatten().chain(self.fixed.values());
-        waiting.map(|(deadline, _)| *deadline).min()
+        waiting.map(|pending| pending.deadline).min()
     }
 }
 
@@ -104,7 +112,7 @@ impl Session {
         }
         let (network, address) = key.clone();
         self.requests.push_back(Request::FindOwner { network, address });
-        self.claims.fixed.insert(key, (now + WRITE_WAIT, reply));
+        self.claims.fixed.insert(key, Pending { deadline: now + WRITE_WAIT, reply });
     }
 
     pub(crate) fn handle_owner(
@@ -112,7 +120,7 @@ impl Session {
         key: LocalKey,
         result: Result<Option<String>, RegistryError>,
     ) {
-        let Some((_, reply)) = self.claims.fixed.remove(&key) else { return };
+        let Some(Pending { reply, .. }) = self.claims.fixed.remove(&key) else { return };
         self.answer_reservation(key, result.ok(), reply);
     }
 
@@ -153,7 +161,7 @@ impl Session {
             return reply.send(Err(OverlayError::BlocksFull { network, subnet, problem }));
         }
         let waiting = self.claims.waiting.entry((network.name.clone(), subnet)).or_default();
-        waiting.push((now + WRITE_WAIT, reply));
+        waiting.push(Pending { deadline: now + WRITE_WAIT, reply });
         if waiting.len() == 1 {
             let network = Arc::clone(network);
             self.requests.push_back(Request::ClaimBlock { network, subnet });
@@ -209,12 +217,12 @@ impl Session {
             Err(BlockError::Registry(error)) => Some(error),
         };
         let Some(network) = self.view.network(&name).cloned() else {
-            for (_, reply) in waiting {
+            for Pending { reply, .. } in waiting {
                 reply.send(Err(OverlayError::UnknownNetwork(name.clone())));
             }
             return;
         };
-        for (deadline, reply) in waiting {
+        for Pending { deadline, reply } in waiting {
             if let Some(error) = &error {
                 let (network, problem) = (name.clone(), error.to_string());
                 reply.send(Err(OverlayError::BlocksFull { network, subnet, problem }));
@@ -232,13 +240,13 @@ impl Session {
 
     /// Those who wait for a block for too long are refused.
     pub(crate) fn answer_late_claims(&mut self, now: Duration) {
-        let late = self.claims.fixed.extract_if(|_, (deadline, _)| *deadline <= now);
-        for (key, (_, reply)) in late.collect::<Vec<_>>() {
+        let late = self.claims.fixed.extract_if(|_, pending| pending.deadline <= now);
+        for (key, Pending { reply, .. }) in late.collect::<Vec<_>>() {
             self.answer_reservation(key, None, reply);
         }
         let problem = self.why_away();
         for ((network, subnet), waiting) in &mut self.claims.waiting {
-            for (_, reply) in waiting.extract_if(.., |(deadline, _)| *deadline <= now) {
+            for Pending { reply, .. } in waiting.extract_if(.., |pending| pending.deadline <= now) {
                 let (network, subnet, problem) = (network.clone(), *subnet, problem.clone());
                 reply.send(Err(OverlayError::BlocksFull { network, subnet, problem }));
             }

@@ -119,9 +119,9 @@ impl Session {
                 std::mem::take(&mut self.lane.drops).into_iter().collect(),
             ));
         }
-        let leaving = self.local.next_deletions(self.operations_max);
-        if !leaving.is_empty() {
-            return Some(Request::Withdraw(leaving));
+        let withdrawn = self.local.next_deletions(self.operations_max);
+        if !withdrawn.is_empty() {
+            return Some(Request::Withdraw(withdrawn));
         }
         let max = if self.lane.is_single { 1 } else { self.operations_max };
         let endpoints = self.local.next_writes(max);
@@ -304,7 +304,7 @@ impl Session {
                 self.write_succeeded();
                 for endpoint in endpoints {
                     let key = key_of(endpoint);
-                    if self.local.state(&key) == Some(&State::Leaving) {
+                    if self.local.state(&key) == Some(&State::Withdrawing) {
                         self.local.forget(&key);
                         self.waiters.done(&key, false);
                         self.lane.untold.remove(&key);
