@@ -32,6 +32,9 @@ use crate::offload::{self, Headers};
 use crate::tcp::Flags;
 use crate::vnet::Header;
 
+#[cfg(test)]
+mod tests;
+
 /// Longest IP packet, in bytes: IPv4's. IPv6's is 40 bytes longer, which nobody needs.
 const PACKET_MAX: usize = 65_535;
 
