@@ -2,6 +2,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
+use crate::ipv4;
 use crate::testing::Flow;
 use crate::vnet::{self, GsoType};
 
@@ -214,8 +215,47 @@ fn padding_ends_the_run() {
     let padded = |index| [TCP4.frame(index, Flow::SIZE), vec![0; 6]].concat();
     assert_eq!(run(&[padded(0), padded(1)]).0.frames, 1);
     assert_eq!(run(&[TCP4.frame(0, Flow::SIZE), TCP4.frame(1, 90)]).0.frames, 2);
-    let tail = [&TCP4.frame(1, 90)[..], &[0; 6]].concat();
-    assert_eq!(run(&[TCP4.frame(0, Flow::SIZE), tail]).0.frames, 1);
+}
+
+#[test]
+fn padding_that_the_checksum_cannot_tell_ends_the_run() {
+    for flow in FLOWS {
+        // Six bytes more in the pseudo-header, and once more in UDP's: the padding takes them off.
+        let more = if flow.udp { 12 } else { 6 };
+        let mut tail = flow.frame(1, 90);
+        tail.extend([0xff, 0xff - more, 0, 0, 0, 0]);
+        assert_eq!(run(&[flow.frame(0, Flow::SIZE), tail.clone()]).0.frames, 1);
+        if flow.udp {
+            // The IP packet has the bytes, but the datagram has not.
+            let at = if flow.v6 { 18 } else { 16 };
+            let len = u16::from_be_bytes([tail[at], tail[at + 1]]) + 6;
+            tail[at..at + 2].copy_from_slice(&len.to_be_bytes());
+            let padding = tail.len() - 5;
+            tail[padding] += 6;
+            if !flow.v6 {
+                ipv4::Packet::new_checked(&mut tail[14..]).unwrap().fill_checksum();
+            }
+            assert_eq!(run(&[flow.frame(0, Flow::SIZE), tail]).0.frames, 1);
+        }
+    }
+}
+
+#[test]
+fn padding_of_the_first_frame_is_no_payload() {
+    let mut first = TCP4.frame(0, Flow::SIZE);
+    first.extend([0xff, 0xf9, 0, 0, 0, 0]);
+    let mut second = TCP4.frame(1, Flow::SIZE);
+    second[TCP + 7] += 6;
+    Flow::refill(&mut second);
+    assert_eq!(run(&[first, second]).0.frames, 1);
+}
+
+#[test]
+fn an_empty_payload_ends_the_run() {
+    for flow in FLOWS {
+        assert_eq!(run(&[flow.frame(0, Flow::SIZE), flow.frame(1, 1)]).0.frames, 2);
+        assert_eq!(run(&[flow.frame(0, Flow::SIZE), flow.frame(1, 0)]).0.frames, 1);
+    }
 }
 
 #[test]

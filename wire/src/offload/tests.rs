@@ -32,8 +32,10 @@ fn tcp_above_the_mtu_is_segmented_to_fill_it() {
         assert_eq!((header.gso_type, header.gso_size), (kind, MTU as u16 - headers));
         assert!(header.flags.contains(Flags::NEEDS_CSUM));
         assert_eq!(received(&frame, 5_000 + u32::from(headers)).gso_type, GsoType::None);
-        // No room for payload.
-        assert_eq!(received(&frame, headers.into()).gso_type, GsoType::None);
+        // No room for payload: one packet.
+        frame[if v6 { 54 } else { 34 } + 13] |= tcp::Flags::CWR.0;
+        let one = received(&frame, headers.into());
+        assert_eq!((one.gso_type, one.gso_ecn, one.gso_size), (GsoType::None, false, 0));
     }
 }
 
@@ -51,4 +53,13 @@ fn udp_above_the_mtu_has_no_known_segments() {
     Flow::make_partial(&mut frame);
     let header = received(&frame, MTU);
     assert_eq!((header.gso_type, header.csum_start, header.csum_offset), (GsoType::None, 34, 6));
+}
+
+#[test]
+fn udp_shorter_than_its_ip_packet_is_not_looked_at() {
+    let mut frame = Flow { v6: false, udp: true }.frame(0, 100);
+    Flow::make_partial(&mut frame);
+    assert!(received(&frame, MTU).flags.contains(Flags::NEEDS_CSUM));
+    frame[34 + 5] -= 1;
+    assert_eq!(received(&frame, MTU), Header::default());
 }
