@@ -1,9 +1,13 @@
 //! Over loopback.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use vswitch_fastpath::{TxDrop, Wait};
+use rustix::net::{
+    AddressFamily, Protocol, RawProtocol, SocketFlags, SocketType, bind, getsockname, socket_with,
+};
+use vswitch_fastpath::{TxDrop, UdpSockets, Wait};
 
 use crate::rig::{A, B, Rig, conf, header, open, plain, rigs};
 
@@ -140,6 +144,41 @@ fn a_port_survives_a_peer_that_is_not_there() {
         assert!(rig.engine.is_open(A) && rig.engine.next_event().is_none(), "{}", rig.name);
         let io = rig.engine.port_io(A);
         assert_eq!((io.traffic.tx_frames, io.tx_drops), (8, [0; TxDrop::COUNT]), "{}", rig.name);
+        rig.assert_clean();
+    }
+}
+
+/// A socket of UDP-Lite (RFC 3828), which the kernel does not segment for: `EIO`, as where the way out cannot.
+fn lite(local: SocketAddr) -> OwnedFd {
+    let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let udp_lite = RawProtocol::new(136).map(Protocol::from_raw);
+    let socket = socket_with(family, SocketType::DGRAM, flags, udp_lite).expect("UDP-Lite");
+    bind(&socket, &local).expect("the address is there");
+    socket
+}
+
+#[test]
+fn a_kernel_that_cannot_segment_is_asked_once() {
+    for (mut rig, local) in rigs_and_families() {
+        let receive = lite(local);
+        let there = getsockname(&receive).expect("bound").try_into().expect("an address");
+        let send = vec![lite(local), lite(local)];
+        rig.attach(A, UdpSockets { receive, send, segmentation: true });
+        for socket in [0, 1] {
+            rig.send(A, header(there, 1_000, socket), &[7; 4_500]);
+            rig.until(|rig| rig.engine.writes_in_flight() == 0);
+        }
+        let mut got = Vec::new();
+        rig.until(|rig| {
+            got.extend(rig.take());
+            got.len() == 10
+        });
+        assert_eq!(got[4].1, [7; 500], "{}", rig.name);
+        assert_eq!(rig.engine.stats().segmentation_refusals, 1, "{}", rig.name);
+        let io = rig.engine.port_io(A);
+        assert_eq!((io.traffic.tx_frames, io.traffic.tx_bytes), (10, 9_000), "{}", rig.name);
+        assert_eq!(io.tx_drops, [0; TxDrop::COUNT], "{}", rig.name);
         rig.assert_clean();
     }
 }
