@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use testkit::Etcd;
+use tokio::time::Instant;
 use vswitch::overlay::{Overlay, OverlayChange, OverlayChanges, OverlayConf, RemoteEndpoint};
 use vswitch_registry::memory::MemoryStore;
 use vswitch_registry::record::{Endpoint, Network, Node, Record, block_of};
@@ -146,7 +147,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn check(what: &str, nodes: u32, elapsed: Duration, bytes: u64) {
     let mib = bytes >> 20;
-    println!(
+    eprintln!(
         "{what}: a node starts among {nodes} with {ENDPOINTS_A_NODE} endpoints each in {} ms, {mib} MiB at most",
         elapsed.as_millis()
     );
@@ -187,7 +188,7 @@ fn a_node_starts_among_a_thousand() {
     let (mut consumer, elapsed, bytes) = start(&runtime, &registry, nodes);
     check("memory", nodes, elapsed, bytes);
     let rate = runtime.block_on(follow(&*registry, &mut consumer, nodes));
-    println!("memory: {rate} changes/s followed");
+    eprintln!("memory: {rate} changes/s followed");
     assert!(rate > 1_000, "{rate} changes/s");
 }
 
@@ -204,5 +205,5 @@ fn a_node_starts_from_etcd() {
     let (mut consumer, elapsed, bytes) = start(&runtime, &registry, nodes);
     check("etcd", nodes, elapsed, bytes);
     let rate = runtime.block_on(follow(&*registry, &mut consumer, nodes));
-    println!("etcd: {rate} changes/s written and followed");
+    eprintln!("etcd: {rate} changes/s written and followed");
 }

@@ -38,8 +38,8 @@
 //!
 //! # Files
 //!
-//! The core is sans-I/O: [`session`] has all decisions, on a [`view`] of the registry and a table of this node's own
-//! endpoints ([`local`]). `task.rs` brings events and time, `perform.rs` carries out requests.
+//! The core is sans-I/O: `session.rs` has all decisions, on a view of the registry (`view.rs`) and a table of this
+//! node's own endpoints (`local.rs`). `task.rs` brings events and time, `perform.rs` carries out requests.
 
 mod addresses;
 mod change;

@@ -133,7 +133,7 @@ impl Registration {
             _ => None,
         };
         write(&*self.registry, &records, self.lease.id(), &refuse).await?;
-        // Nobody else has the old one, so that it may go by itself.
+        // The old one's entry is this node's as long as it is there.
         let is_ours = |entry: &Entry| match Record::decode(entry) {
             Ok(Record::Vtep { node, .. }) => node == new.name,
             _ => false,

@@ -41,6 +41,7 @@ pub(crate) async fn contract(server: &mut dyn Server) {
         leases::a_partition_ends_a_lease_and_its_holder_is_told(server),
         outages::another_endpoint_answers(server),
         nodes::register_and_announce(server),
+        nodes::change_vtep(server),
         nodes::claim_blocks(server),
     );
     stage("watches and leases");
