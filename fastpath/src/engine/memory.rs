@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
+use crate::datagram;
 use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, VNET_LEN};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop};
@@ -19,6 +20,8 @@ struct MemoryPort {
     next: usize,
     outgoing: Vec<Vec<u8>>,
     keep: bool,
+    /// Frames begin with a datagram header, and count as their datagrams.
+    is_tunnel: bool,
     io: PortIoCounters,
 }
 
@@ -40,6 +43,17 @@ impl MemoryEngine {
     /// Opens a port that keeps what is sent to it.
     pub fn open(&mut self, port: PortIndex) {
         *self.port(port) = MemoryPort { open: true, keep: true, ..MemoryPort::default() };
+    }
+
+    /// Opens a port of datagrams ([`datagram`]) that keeps what is sent to it.
+    pub fn open_tunnel(&mut self, port: PortIndex) {
+        self.open(port);
+        self.port(port).is_tunnel = true;
+    }
+
+    /// Makes an open port one of datagrams.
+    pub fn set_tunnel(&mut self, port: PortIndex) {
+        self.port(port).is_tunnel = true;
     }
 
     /// Opens a port that only counts what is sent to it, and on which `frames` come in for ever.
@@ -76,14 +90,14 @@ impl MemoryPort {
     #[inline]
     fn read(&mut self, pool: &mut Pool, port: PortIndex, received: &mut Vec<Received>) -> bool {
         if let Some(bytes) = self.incoming.pop_front() {
-            return take_in(&mut self.io, &bytes, pool, port, received);
+            return take_in((&mut self.io, self.is_tunnel), &bytes, pool, port, received);
         }
         let Some(bytes) = self.cycle.get(self.next) else { return false };
         self.next += 1;
         if self.next == self.cycle.len() {
             self.next = 0;
         }
-        take_in(&mut self.io, bytes, pool, port, received)
+        take_in((&mut self.io, self.is_tunnel), bytes, pool, port, received)
     }
 
     fn is_empty(&self) -> bool {
@@ -94,7 +108,7 @@ impl MemoryPort {
 /// Copies a frame in; false when there is no buffer for it, and it is lost.
 #[inline]
 fn take_in(
-    io: &mut PortIoCounters,
+    (io, is_tunnel): (&mut PortIoCounters, bool),
     bytes: &[u8],
     pool: &mut Pool,
     port: PortIndex,
@@ -114,8 +128,20 @@ fn take_in(
         buffer.copy_from_slice(bytes);
     }
     io.traffic.count_rx(frame.wire_len());
+    if is_tunnel {
+        io.traffic.rx_frames += datagrams(bytes) - 1;
+    }
     received.push(Received { port, frame });
     true
+}
+
+/// Datagrams in a frame with a datagram header.
+fn datagrams(bytes: &[u8]) -> u64 {
+    let segment = datagram::Header::read(bytes).map_or(0, |header| usize::from(header.segment));
+    match segment {
+        0 => 1,
+        _ => bytes.len().saturating_sub(datagram::LEN).div_ceil(segment).max(1) as u64,
+    }
 }
 
 impl Engine for MemoryEngine {
@@ -138,6 +164,9 @@ impl Engine for MemoryEngine {
         let to = self.port(port);
         if to.open {
             to.io.traffic.count_tx(frame.wire_len());
+            if to.is_tunnel {
+                to.io.traffic.tx_frames += datagrams(pool.bytes(&frame)) - 1;
+            }
             if to.keep {
                 to.outgoing.push(pool.bytes(&frame).to_vec());
             }

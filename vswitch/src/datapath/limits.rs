@@ -38,6 +38,9 @@ pub const GROUP_ROWS_MAX: usize = 4096;
 /// `mdb_full`.
 pub const GROUPS_PER_PORT_MAX: usize = 256;
 
+/// Groups of other nodes, in all networks. Those of surplus groups get none of it, counted as `mdb_full`.
+pub const TUNNEL_GROUPS_MAX: usize = GROUP_ROWS_MAX / 2;
+
 /// Query interval in seconds (RFC 3376 section 8.2).
 pub const QUERY_INTERVAL_S: u32 = 125;
 
