@@ -14,10 +14,17 @@ counters! {
 }
 
 impl VtepTraffic {
-    /// Counts a frame from the VTEP.
+    /// Counts frames from the VTEP, which have `bytes` together.
     #[inline]
-    pub fn count_rx(&mut self, bytes: usize) {
-        self.rx_frames += 1;
+    pub fn count_rx(&mut self, frames: u64, bytes: usize) {
+        self.rx_frames += frames;
         self.rx_bytes += bytes as u64;
+    }
+
+    /// Counts frames to the VTEP, which have `bytes` together.
+    #[inline]
+    pub fn count_tx(&mut self, frames: u64, bytes: usize) {
+        self.tx_frames += frames;
+        self.tx_bytes += bytes as u64;
     }
 }

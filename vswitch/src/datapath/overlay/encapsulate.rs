@@ -1,18 +1,23 @@
 //! Frames for other nodes become datagrams.
 //!
 //! A frame gets the VXLAN header and the datagram header in front of it, in its buffer. Its checksum is completed, since
-//! the other node cannot know that it was not. The socket that sends it is chosen by its flow, so that routers and the
+//! the other node cannot know that it was not. A GSO frame is segmented into further buffers, whose segments leave with
+//! one system call each (`UDP_SEGMENT`, udp(7)). The socket that sends it is chosen by its flow, so that routers and the
 //! receiver spread flows (RFC 7348, section 5).
 
 use fastpath::datagram::{self, Header};
-use fastpath::limits::VNET_LEN;
+use fastpath::limits::{FRAME_MAX, VNET_LEN};
 use fastpath::{Frame, Pool};
 use wire::meta::{L3, L4, Meta};
+use wire::segment::Segments;
 use wire::vnet::{self, Flags};
 use wire::{checksum, vxlan};
 
 use super::Overlay;
 use crate::datapath::batch::FrameCtx;
+use crate::datapath::limits::{
+    TUNNEL_FRAME_SEGMENTS_MAX, TUNNEL_SEND_BYTES_MAX, TUNNEL_SEND_SEGMENTS_MAX,
+};
 use crate::datapath::{
     DropReason, Egress, FrameIo, Groups, Observer, Snapshot, Tagging, TunnelConf, Verdict,
     VtepConf, VtepIndex, edit,
@@ -70,9 +75,7 @@ fn send_to(
     let header = Header { peer: conf.address, segment, socket };
     let is_written = io.pool.bytes_mut(&frame).is_some_and(|bytes| header.write(bytes));
     debug_assert!(is_written, "nobody else has the buffer yet");
-    let counters = io.stats.vtep_mut(vtep);
-    counters.tx_frames += count;
-    counters.tx_bytes += bytes as u64;
+    io.stats.vtep_mut(vtep).count_tx(count, bytes);
     egress.send(io, tunnel.port(), frame);
 }
 
@@ -184,18 +187,30 @@ impl<'a> Replication<'a> {
     }
 }
 
-/// Puts the headers of a tunnel in front of a frame, whose metadata is `meta`, and gives the buffer to `send`.
+/// Puts the headers of a tunnel in front of a frame, whose metadata is `meta`, and gives the buffer to `send`: several
+/// buffers for a long GSO frame.
 ///
 /// # Errors
-/// The frame, and the reason why it cannot be sent.
+/// The frame, and the reason why it, or the rest of it, cannot be sent.
 #[inline]
 fn wrap<'a, O: Observer>(
     io: &mut FrameIo<'a, O>,
     mut frame: Frame,
     meta: &Meta,
     vni: vxlan::Vni,
-    send: impl FnOnce(&mut FrameIo<'a, O>, Frame, Datagrams),
+    mut send: impl FnMut(&mut FrameIo<'a, O>, Frame, Datagrams),
 ) -> Result<(), (Frame, DropReason)> {
+    if io.pool.bytes(&frame).get(1).is_some_and(|&gso_type| gso_type != 0) {
+        return match segment(io, &frame, meta, vni, send) {
+            Ok(()) => {
+                // Its segments have been counted beside it.
+                io.stats.counters.segmented -= 1;
+                io.pool.release(frame);
+                Ok(())
+            }
+            Err(reason) => Err((frame, reason)),
+        };
+    }
     let bytes = frame.wire_len();
     match wrap_one(io.pool, &mut frame, meta, vni) {
         Ok(socket) => {
@@ -204,6 +219,77 @@ fn wrap<'a, O: Observer>(
         }
         Err(reason) => Err((frame, reason)),
     }
+}
+
+/// Writes the segments of a GSO frame to further buffers, as many into one as the kernel takes with one send.
+#[inline(never)]
+fn segment<'a, O: Observer>(
+    io: &mut FrameIo<'a, O>,
+    frame: &Frame,
+    meta: &Meta,
+    vni: vxlan::Vni,
+    mut send: impl FnMut(&mut FrameIo<'a, O>, Frame, Datagrams),
+) -> Result<(), DropReason> {
+    let socket = entropy(meta, io.pool.ethernet(frame));
+    let mut next = 0;
+    loop {
+        let mut part = io.pool.alloc().ok_or(DropReason::NoBuffer)?;
+        part.set_len(FRAME_MAX);
+        let buffers = io.pool.bytes_of_both(frame, &part).ok_or(DropReason::NoBuffer);
+        let written = buffers.and_then(|(from, to)| write_segments(from, next, vni, to));
+        let Written { segments, len, segment, is_last } = match written {
+            Ok(written) => written,
+            Err(reason) => {
+                io.pool.release(part);
+                return Err(reason);
+            }
+        };
+        part.set_len(datagram::LEN + len);
+        let bytes = len - segments * vxlan::HEADER_LEN;
+        io.stats.counters.segmented += segments as u64;
+        send(io, part, Datagrams { count: segments as u64, bytes, segment, socket });
+        next += segments;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// Segments in a buffer.
+struct Written {
+    segments: usize,
+    /// Bytes of the datagrams.
+    len: usize,
+    /// Bytes of each but the last; 0: there is one.
+    segment: u16,
+    /// The GSO frame has no more.
+    is_last: bool,
+}
+
+/// Writes segments of a GSO frame from number `next` on, each behind a VXLAN header, to a buffer with room for a
+/// datagram header in front.
+fn write_segments(
+    from: &[u8],
+    next: usize,
+    vni: vxlan::Vni,
+    to: &mut [u8],
+) -> Result<Written, DropReason> {
+    const BAD: DropReason = DropReason::TunnelBadOffload;
+    let (vnet, ethernet) = from.split_at_checked(VNET_LEN).ok_or(BAD)?;
+    let offload = vnet::Header::parse(vnet).map_err(|_| BAD)?;
+    let segments = Segments::new(&offload, ethernet).map_err(|_| BAD)?;
+    let count = segments.count();
+    let mut prefix = [0; vxlan::HEADER_LEN];
+    vxlan::emit(vni, &mut prefix).map_err(|_| BAD)?;
+    let stride = prefix.len() + segments.stride();
+    let fitting = (TUNNEL_SEND_BYTES_MAX / stride).min(TUNNEL_SEND_SEGMENTS_MAX);
+    if count > TUNNEL_FRAME_SEGMENTS_MAX || fitting == 0 {
+        return Err(BAD);
+    }
+    let end = count.min(next + fitting);
+    let len = segments.write_all(next..end, &prefix, &mut to[datagram::LEN..]).ok_or(BAD)?;
+    let segment = if end - next > 1 { stride as u16 } else { 0 };
+    Ok(Written { segments: end - next, len, segment, is_last: end == count })
 }
 
 /// Wraps a frame that is no GSO frame in its buffer. Returns the socket that sends it.
@@ -219,9 +305,6 @@ fn wrap_one(
         bytes.split_at_mut_checked(VNET_LEN).ok_or(DropReason::TunnelBadOffload)?;
     if vnet[..2] != [0, 0] {
         let offload = vnet::Header::parse(vnet).map_err(|_| DropReason::TunnelBadOffload)?;
-        if offload.is_gso() {
-            return Err(DropReason::TunnelBadOffload);
-        }
         if offload.flags.contains(Flags::NEEDS_CSUM) {
             checksum::complete_partial(ethernet, offload.csum_start, offload.csum_offset)
                 .map_err(|_| DropReason::TunnelBadOffload)?;

@@ -1,7 +1,9 @@
 //! Overlay networks: two and three switches joined by tunnel ports in memory.
 
 mod flood;
+mod gso;
 mod nodes;
+mod path;
 mod refused;
 mod traffic;
 

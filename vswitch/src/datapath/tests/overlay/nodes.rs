@@ -190,17 +190,20 @@ impl Nodes {
                 arriving.insert(at, (from, to, payload.clone()));
             }
         }
-        let joined = self.faults.joined;
-        let is_together = |a: &(usize, usize, Vec<u8>), b: &(usize, usize, Vec<u8>)| {
-            joined && (a.0, a.1) == (b.0, b.1) && a.2.len() == b.2.len()
-        };
-        for run in arriving.chunk_by(is_together).flat_map(|run| run.chunks(40)) {
-            let (from, to, first) = &run[0];
-            let segment = if run.len() > 1 { first.len() as u16 } else { 0 };
+        let mut rest = &arriving[..];
+        while let Some((from, to, first)) = rest.first() {
+            // The last of several may be shorter (`UDP_GRO`).
+            let is_next = |it: &&(usize, usize, Vec<u8>)| (it.0, it.1) == (*from, *to);
+            let same = rest.iter().take_while(is_next).take(40);
+            let full = same.clone().take_while(|it| it.2.len() == first.len()).count();
+            let shorter = same.skip(full).take(1).filter(|it| it.2.len() < first.len()).count();
+            let count = if self.faults.joined { full + shorter } else { 1 };
+            let segment = if count > 1 { first.len() as u16 } else { 0 };
             let header = Header { peer: self.address(*from), segment, socket: 0 };
-            let payload: Vec<u8> = run.iter().flat_map(|it| it.2.iter().copied()).collect();
+            let payload: Vec<u8> = rest[..count].iter().flat_map(|it| it.2.clone()).collect();
             let tunnel = self.tunnel;
             self.sims[*to].inject(tunnel, datagram(header, &payload));
+            rest = &rest[count..];
         }
     }
 

@@ -3,7 +3,7 @@
 use fastpath::limits::VNET_LEN;
 use wire::frames::{self, Link};
 use wire::meta::Meta;
-use wire::vnet::{Flags, Header};
+use wire::vnet::{Flags, GsoType, Header};
 use wire::{checksum, ip, ipv4, ipv6};
 
 use super::nodes::{ip as v4, ip6 as v6, mac};
@@ -95,4 +95,31 @@ fn pseudo(meta: &Meta, ethernet: &[u8]) -> u16 {
             checksum::pseudo_v6(ip.src(), ip.dst(), protocol, len as u32)
         }
     }
+}
+
+/// The same packet as a GSO frame of segments with so many payload bytes.
+pub(super) fn gso(frame: &[u8], size: u16) -> Vec<u8> {
+    let mut frame = partial(frame);
+    let header = Header::parse(&frame).expect("a header");
+    let meta = Meta::parse(&frame[VNET_LEN..]).expect("a frame");
+    let is_udp = meta.l4 == wire::L4::Udp;
+    let transport =
+        if is_udp { 8 } else { u16::from(frame[12 + usize::from(meta.l4_offset) + 12] >> 4) * 4 };
+    if frame.len() - VNET_LEN - usize::from(meta.l4_offset + transport) <= usize::from(size) {
+        return frame;
+    }
+    let gso_type = match meta.l3 {
+        _ if is_udp => GsoType::UdpL4,
+        wire::L3::Ipv4 => GsoType::TcpV4,
+        _ => GsoType::TcpV6,
+    };
+    let hdr_len = meta.l4_offset + transport;
+    let header = Header { gso_type, gso_size: size, hdr_len, ..header };
+    frame[..VNET_LEN].copy_from_slice(&header.to_bytes());
+    frame
+}
+
+/// Whether a transport checksum is complete and right.
+pub(super) fn has_right_checksum(meta: &Meta, ethernet: &[u8]) -> bool {
+    checksum::transport(pseudo(meta, ethernet), meta.l4_bytes(ethernet)) == 0
 }
