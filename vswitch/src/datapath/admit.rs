@@ -1,7 +1,11 @@
 //! Stage 3: admits frames by port state, VLAN, addresses and length; sets network and FDB keys.
 
+use std::net::IpAddr;
+
 use fastpath::Pool;
-use wire::{EtherType, MacAddr};
+use wire::meta::{L3, L4};
+use wire::ndp::Message;
+use wire::{EtherType, MacAddr, arp};
 
 use super::batch::FrameCtx;
 use super::overlay::Overlay;
@@ -26,7 +30,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
         let conf = snapshot.port(run[0].port);
         let conf = conf.and_then(|port| Some((port, snapshot.network(port.network)?)));
         let Some((port, network)) = conf else {
-            has_groups |= of_no_network(run, snapshot, fdb);
+            has_groups |= of_no_network(run, pool, snapshot, fdb);
             continue;
         };
         for ctx in run.iter_mut() {
@@ -66,18 +70,18 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
 /// Frames of the uplink and of the service skip to the router; those of other nodes have their network by the VNI.
 /// Frames of unknown ports are dropped. Returns whether any admitted frame is multicast.
 #[inline(never)]
-fn of_no_network(run: &mut [FrameCtx], snapshot: &Snapshot, fdb: &Fdb) -> bool {
+fn of_no_network(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
     if !snapshot.is_shared_by_networks(run[0].port) {
         run.iter_mut().for_each(|ctx| ctx.verdict = Verdict::Drop(DropReason::PortUnknown));
     } else if snapshot.tunnel_at(run[0].port).is_some() {
         let runs = run.chunk_by_mut(FrameCtx::same_ingress);
-        return runs.fold(false, |has_groups, run| of_vtep(run, snapshot, fdb) | has_groups);
+        return runs.fold(false, |has_groups, run| of_vtep(run, pool, snapshot, fdb) | has_groups);
     }
     false
 }
 
 /// Admits frames of a VTEP for one network.
-fn of_vtep(run: &mut [FrameCtx], snapshot: &Snapshot, fdb: &Fdb) -> bool {
+fn of_vtep(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
     const VLANS: PortVlans = PortVlans::access(0);
     let (network, source) = (run[0].network, run[0].source.kind());
     let DestinationKind::Tunnel(vtep) = source else { return false };
@@ -91,7 +95,7 @@ fn of_vtep(run: &mut [FrameCtx], snapshot: &Snapshot, fdb: &Fdb) -> bool {
         let refused = match spanning {
             Some((conf, overlay)) => {
                 let tagged = VLANS.admit(&ctx.meta).err();
-                tagged.or_else(|| refuse(ctx, conf)).or_else(|| refuse_remote(ctx, overlay))
+                tagged.or_else(|| refuse(ctx, conf)).or_else(|| refuse_remote(ctx, overlay, pool))
             }
             None => Some(DropReason::TunnelUnknownVni),
         };
@@ -111,14 +115,34 @@ fn of_vtep(run: &mut [FrameCtx], snapshot: &Snapshot, fdb: &Fdb) -> bool {
 
 /// The gateway is on each node; an endpoint is on one.
 #[inline]
-fn refuse_remote(ctx: &FrameCtx, overlay: &Overlay) -> Option<DropReason> {
-    if overlay.is_gateway(ctx.meta.src) || overlay.is_gateway(ctx.meta.dst) {
+fn refuse_remote(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> Option<DropReason> {
+    let is_gateway = overlay.is_gateway(ctx.meta.src) || overlay.is_gateway(ctx.meta.dst);
+    if is_gateway || claims_gateway(ctx, overlay, pool) {
         Some(DropReason::TunnelGateway)
     } else if overlay.is_local(ctx.meta.src) {
         Some(DropReason::TunnelLocalSource)
     } else {
         None
     }
+}
+
+/// Whether ARP or a neighbour advertisement says that somebody on another node has the gateway's address.
+#[inline]
+fn claims_gateway(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> bool {
+    let claimed: Option<IpAddr> = match (ctx.meta.l3, ctx.meta.l4) {
+        (L3::Arp, _) => {
+            let packet = arp::Packet::new_checked(ctx.meta.l3_bytes(pool.ethernet(&ctx.frame)));
+            packet.ok().map(|packet| arp::Repr::parse(&packet).sender_ip.into())
+        }
+        (L3::Ipv6, L4::Icmpv6) => {
+            match Message::parse(ctx.meta.l4_bytes(pool.ethernet(&ctx.frame))) {
+                Ok((Message::NeighborAdvert { target, .. }, _)) => Some(target.into()),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    claimed.is_some_and(|address| overlay.is_gateway_address(address))
 }
 
 #[inline]

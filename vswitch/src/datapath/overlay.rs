@@ -15,7 +15,7 @@
 //! no network has the VNI      | tunnel-unknown-vni
 //! VTEP has not the network    | tunnel-foreign-vtep
 //! a VLAN tag                  | vlan-tagged: only the untagged domain spans nodes
-//! from or to the gateway      | tunnel-gateway: each node has the gateway of its own
+//! from or to the gateway      | tunnel-gateway: each node has the gateway of its own; so has who claims its address
 //! source is a local endpoint  | tunnel-local-source
 //! destination is a VTEP       | tunnel-to-tunnel
 //! ```

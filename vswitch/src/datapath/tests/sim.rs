@@ -156,7 +156,7 @@ impl Sim {
     pub(super) fn open_tunnel(&mut self, vteps: Vec<Option<VtepConf>>) -> u16 {
         let port = self.confs.len() as u16;
         self.confs.push(PortConf::tunnel());
-        self.workers.iter_mut().for_each(|worker| worker.engine.open_tunnel(PortIndex(port)));
+        self.workers.iter_mut().for_each(|worker| worker.engine.open_datagrams(PortIndex(port)));
         self.set_vteps(port, vteps);
         port
     }

@@ -1,8 +1,8 @@
 //! What does not pass a tunnel, each with its reason.
 
 use fastpath::datagram::Header;
-use wire::MacAddr;
 use wire::vxlan::Vni;
+use wire::{MacAddr, frames};
 
 use super::nodes::{self, Nodes, VNI, mac, vxlan};
 use crate::datapath::tests::sim::frame;
@@ -131,6 +131,54 @@ fn the_gateway_does_not_leave() {
     assert_eq!(nodes.counts(), [[0, 1, 1], [0; 3]]);
     assert!(nodes.carried.is_empty());
     nodes.check();
+}
+
+#[test]
+fn nobody_elsewhere_has_the_gateways_address() {
+    let (thief, stranger) = (mac(1, 0), nodes::ip(1, 0));
+    let reply = wire::arp::Repr::request(mac(0, 0), nodes::ip(0, 0), nodes::GATEWAY).reply(thief);
+    let asker = (mac(0, 0), nodes::ip6(0, 0));
+    for (claim, is_refused) in [
+        (frames::arp(mac(0, 0), &reply).to_vec(), true),
+        (frames::gratuitous_arp(thief, nodes::GATEWAY).to_vec(), true),
+        (frames::gratuitous_arp(thief, stranger).to_vec(), false),
+        (frames::solicited_na(thief, nodes::GATEWAY6, false, asker).to_vec(), true),
+        (frames::unsolicited_na(thief, nodes::GATEWAY6).to_vec(), true),
+        (frames::unsolicited_na(thief, nodes::ip6(1, 0)).to_vec(), false),
+    ] {
+        let mut nodes = Nodes::new(2);
+        let peer = nodes.address(1);
+        nodes.inject_datagram(0, peer, &vxlan(VNI, &[vec![0; 12], claim].concat()));
+        nodes.run();
+        assert_eq!(nodes.drops(0, DropReason::TunnelGateway), u64::from(is_refused));
+        assert_eq!(nodes.counts()[0] == [0; 3], is_refused);
+        nodes.check();
+    }
+}
+
+#[test]
+fn servers_of_other_nodes_do_not_configure_hosts_here() {
+    let server = wire::udp::Repr { src_port: 67, dst_port: 68 };
+    for (dhcp, refused) in [(true, 1), (false, 0)] {
+        let mut nodes = Nodes::new(2);
+        nodes.sims[0].network(|network| network.host_config = HostConfig { dhcp, ra: dhcp });
+        let peer = nodes.address(1);
+        let offer = super::traffic::udp_with((1, 0), (0, 0), server, b"an offer");
+        nodes.inject_datagram(0, peer, &vxlan(VNI, &offer));
+        nodes.run();
+        assert_eq!(nodes.drops(0, DropReason::RogueDhcp), refused);
+        assert_eq!(nodes.counts()[0][0] as u64, 1 - refused);
+        // Requests of other nodes are not this node's.
+        let client = wire::udp::Repr { src_port: 68, dst_port: 67 };
+        let mut request = super::traffic::udp_with((1, 0), (0, 0), client, b"a request");
+        request[12..18].copy_from_slice(&[0xff; 6]);
+        nodes.inject_datagram(0, peer, &vxlan(VNI, &request));
+        nodes.run();
+        let mut taken = 0;
+        nodes.sims[0].state().dhcp.drain(|_, _, _| taken += 1);
+        assert_eq!(taken, 0);
+        nodes.check();
+    }
 }
 
 #[test]

@@ -31,7 +31,16 @@ fn whole(build: impl FnOnce(&mut [u8]) -> Result<usize, wire::Error>) -> Vec<u8>
 
 /// A UDP datagram from a port.
 pub(super) fn udp(from: Container, to: Container, src_port: u16, payload: &[u8]) -> Vec<u8> {
-    let udp = wire::udp::Repr { src_port, dst_port: 7000 };
+    udp_with(from, to, wire::udp::Repr { src_port, dst_port: 7000 }, payload)
+}
+
+/// A UDP datagram between two ports.
+pub(super) fn udp_with(
+    from: Container,
+    to: Container,
+    udp: wire::udp::Repr,
+    payload: &[u8],
+) -> Vec<u8> {
     let ip = packet(from, to, false);
     whole(|buffer| frames::udp(buffer, &link(from, to), &ip, &udp, payload))
 }
