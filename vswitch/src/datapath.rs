@@ -35,6 +35,7 @@ mod destination;
 mod dhcp;
 mod drop_reason;
 mod edit;
+mod egress;
 mod fdb;
 mod frame_io;
 mod guard;
@@ -78,13 +79,14 @@ pub use conf::{
 pub use destination::{Destination, DestinationKind, VtepIndex};
 pub use dhcp::DhcpRequests;
 pub use drop_reason::DropReason;
+pub use egress::Egress;
 pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use frame_io::{FrameIo, NoObserver, Observer};
 pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
 pub use neighbours::Neighbour;
 pub use network_index::NetworkIndex;
-pub use overlay::{NetworkOverlay, Remote, RemoteTable, TunnelConf, VtepConf};
+pub use overlay::{HostEndpoint, NetworkOverlay, Remote, RemoteTable, TunnelConf, VtepConf};
 pub use port_kind::PortKind;
 pub use router::{
     EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouteTable, RouterConf, RouterState,
@@ -95,7 +97,6 @@ pub use service::{NameService, SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};
-pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
 pub use vswitch_api::port_settings::isolation::Isolation;
 
@@ -283,7 +284,7 @@ pub fn run<O: Observer>(
     dhcp::run(now, batch, io.pool, snapshot, &mut state.dhcp);
     multicast::run(now, batch, io.pool, snapshot, state);
     router::run(now, batch, snapshot, state, io);
-    lookup::run(now, batch, snapshot, &state.fdb);
+    lookup::run(now, batch, io.pool, snapshot, &state.fdb);
     police::storm(now, batch, io.pool, snapshot);
     if let Some(tunnel) = &mut state.tunnel {
         overlay::path::run(now, batch, snapshot, tunnel, io);

@@ -24,7 +24,7 @@ const MAC_CONTROL: EtherType = EtherType(0x8808);
 
 /// Sets the keys of admitted frames and drops the rest. Prefetches their FDB buckets for the next
 /// stages.
-pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
+pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, fdb: &Fdb) {
     let mut has_groups = false;
     for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
         let conf = snapshot.port(run[0].port);
@@ -70,7 +70,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
 /// Frames of the uplink and of the service skip to the router; those of other nodes have their network by the VNI.
 /// Frames of unknown ports are dropped. Returns whether any admitted frame is multicast.
 #[inline(never)]
-fn of_no_network(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
+fn of_no_network(run: &mut [FrameCtx], pool: &mut Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
     if !snapshot.is_shared_by_networks(run[0].port) {
         run.iter_mut().for_each(|ctx| ctx.verdict = Verdict::Drop(DropReason::PortUnknown));
     } else if snapshot.tunnel_at(run[0].port).is_some() {
@@ -81,7 +81,7 @@ fn of_no_network(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &F
 }
 
 /// Admits frames of a VTEP for one network.
-fn of_vtep(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
+fn of_vtep(run: &mut [FrameCtx], pool: &mut Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
     const VLANS: PortVlans = PortVlans::access(0);
     let (network, source) = (run[0].network, run[0].source.kind());
     let DestinationKind::Tunnel(vtep) = source else { return false };
@@ -95,7 +95,13 @@ fn of_vtep(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) ->
         let refused = match spanning {
             Some((conf, overlay)) => {
                 let tagged = VLANS.admit(&ctx.meta).err();
-                tagged.or_else(|| refuse(ctx, conf)).or_else(|| refuse_remote(ctx, overlay, pool))
+                let refused = tagged.or_else(|| refuse(ctx, conf));
+                let refused = refused.or_else(|| refuse_remote(ctx, overlay, pool));
+                let is_for_host = refused.is_none() && overlay.is_host_mac(ctx.meta.dst);
+                match is_for_host && !overlay.enter_to_host(ctx, pool) {
+                    true => Some(DropReason::TunnelGateway),
+                    false => refused,
+                }
             }
             None => Some(DropReason::TunnelUnknownVni),
         };

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use wire::MacAddr;
 use wire::vxlan::Vni;
 
-use super::RemoteTable;
 use super::remote::MacTable;
+use super::{HostEndpoint, RemoteTable};
 use crate::datapath::destination::VtepIndex;
 use crate::datapath::{Key, NetworkConf};
 
@@ -19,7 +19,8 @@ pub(in crate::datapath) struct Overlay {
     /// The same, a bit each.
     has: Vec<u64>,
     pub(in crate::datapath) remotes: RemoteTable,
-    gateway: MacAddr,
+    pub(super) gateway: MacAddr,
+    pub(super) host: Option<HostEndpoint>,
     gateways: Vec<IpAddr>,
     /// MAC addresses of the network's own ports.
     locals: MacTable,
@@ -37,14 +38,16 @@ impl Overlay {
         vteps.iter().for_each(|vtep| has[usize::from(vtep.0) / 64] |= 1 << (vtep.0 % 64));
         let service = conf.service.iter().flat_map(|service| &service.gateways);
         let router = conf.router.iter().flat_map(|router| &router.gateways);
+        let host = overlay.host.as_ref().map(|host| host.mac);
         Some(Self {
             vni: overlay.vni,
             vteps,
             has,
             remotes: overlay.remotes.clone(),
             gateway: conf.mac,
+            host: overlay.host.clone(),
             gateways: router.chain(service).copied().collect(),
-            locals: locals.iter().copied().collect(),
+            locals: locals.iter().copied().chain(host).collect(),
         })
     }
 

@@ -87,6 +87,7 @@ impl Nodes {
                 vni: VNI,
                 vteps: others(node, count).collect(),
                 remotes: remotes(node, count),
+                host: None,
             };
             sim.network(|network| {
                 network.mtu = PATH_MTU;
