@@ -4,6 +4,7 @@
 pub mod churn;
 pub mod gso;
 pub mod names;
+pub mod overlay;
 pub mod routed;
 pub mod shapes;
 pub mod stages;
