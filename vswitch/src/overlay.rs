@@ -11,7 +11,7 @@
 //!   network, so control joins them by name: a network's flood list is the nodes of its endpoints;
 //! - attaches by [`allocate`](Overlay::allocate), then [`announce`](Overlay::announce), and detaches by
 //!   [`withdraw`](Overlay::withdraw), then [`release`](Overlay::release). After a restart it announces each endpoint that it
-//!   kept;
+//!   kept, and reserves addresses that have none yet;
 //! - keeps networks ([`OverlayChange::NetworkSet`]) and own blocks ([`OverlayChange::BlockSet`]) in its document, and gives
 //!   them back as [`Remembered`] after a restart, so that the node attaches although the registry is away;
 //! - fails `up` when [`registered`](Overlay::registered) does not succeed within the lease's time to live: an old

@@ -167,6 +167,7 @@ impl Session {
             let removed = self.view.handle_timeout(now, self.grace.end(now));
             self.handle_removed(&removed);
         }
+        self.handle_late_listing(now);
         self.handle_late(now);
     }
 

@@ -183,9 +183,10 @@ impl Session {
         });
         let blocks: Vec<_> = blocks.map(|(block, _)| block).collect();
         let (view, local) = (&self.view, &self.local);
+        // One of this node that it does not know is of the time before its restart: control may announce it yet.
         let is_taken = |address: IpAddr| {
-            let other = view.endpoint(&network.name, address).filter(|found| *found.node != *own);
-            other.is_some() || local.state(&(network.name.clone(), address)).is_some()
+            view.endpoint(&network.name, address).is_some()
+                || local.state(&(network.name.clone(), address)).is_some()
         };
         let addresses = &mut self.addresses;
         let mut found = blocks

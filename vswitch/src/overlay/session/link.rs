@@ -18,7 +18,7 @@ use vswitch_registry::{LeaseState, Listing, RegistrationError, RegistryError};
 
 use super::super::command::Reply;
 use super::super::error::OverlayError;
-use super::super::limits::{LATER_FORMAT, RETRY_PAUSE};
+use super::super::limits::{LATER_FORMAT, RETRY_PAUSE, WRITE_WAIT};
 use super::super::request::{Granted, Request};
 use super::Session;
 
@@ -71,8 +71,10 @@ pub(crate) struct Link {
     registered: Registered,
     /// Pauses of requests that write.
     pub(crate) retry: Retry,
-    /// Why the last request that writes, or the watch, failed.
+    /// Why the last request that writes failed.
     problem: Option<OverlayError>,
+    /// Why the watch is interrupted.
+    interruption: Option<OverlayError>,
     endpoint: Option<String>,
     waiting: Vec<Reply<()>>,
 }
@@ -87,6 +89,7 @@ impl Link {
             registered: Registered::Starting,
             retry: Retry::new(node),
             problem: None,
+            interruption: None,
             endpoint: None,
             waiting: Vec::new(),
         }
@@ -121,7 +124,7 @@ impl Link {
     }
 
     pub(crate) fn problem(&self) -> Option<String> {
-        self.away().map(ToString::to_string)
+        self.away().or(self.interruption.as_ref()).map(ToString::to_string)
     }
 
     pub(crate) fn set_problem(&mut self, problem: Option<OverlayError>) {
@@ -193,11 +196,30 @@ impl Link {
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        (!self.is_listing).then_some(self.list_retry.at)
+        let retry = (!self.is_listing).then_some(self.list_retry.at);
+        let late = (!self.is_listed).then_some(WRITE_WAIT);
+        retry.into_iter().chain(late).min()
     }
 }
 
 impl Session {
+    /// Commands do not wait longer for a listing that gets no answer.
+    pub(crate) fn handle_late_listing(&mut self, now: Duration) {
+        if !self.link.is_listed && now >= WRITE_WAIT {
+            let problem = format!("no answer within {} s", WRITE_WAIT.as_secs());
+            let error = RegistryError::Unreachable { registry: self.url.clone(), problem };
+            self.link.is_listed = true;
+            self.set_away(error.into());
+            self.handle_deferred(now);
+        }
+    }
+
+    fn handle_deferred(&mut self, now: Duration) {
+        for command in std::mem::take(&mut self.deferred) {
+            self.handle_command(command, now);
+        }
+    }
+
     pub(crate) fn handle_listed(&mut self, result: Result<Listing, RegistryError>, now: Duration) {
         self.link.is_listed = true;
         match result {
@@ -224,9 +246,7 @@ impl Session {
                 self.set_away(error.into());
             }
         }
-        for command in std::mem::take(&mut self.deferred) {
-            self.handle_command(command, now);
-        }
+        self.handle_deferred(now);
     }
 
     /// Entries of a later format are named; this switch knows nothing of them.
@@ -241,11 +261,13 @@ impl Session {
 
     pub(crate) fn handle_interrupted(&mut self, error: &RegistryError) {
         self.link.is_following = false;
+        self.link.interruption = Some(error.clone().into());
         self.set_away(error.clone().into());
     }
 
     pub(crate) fn handle_restored(&mut self, now: Duration) {
         self.link.is_following = true;
+        self.link.interruption = None;
         self.link.problem = None;
         self.link.retry.succeeded();
         self.begin_grace(now);

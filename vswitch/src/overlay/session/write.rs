@@ -260,7 +260,9 @@ impl Session {
         let is_told = told.is_some_and(|(told, own)| {
             *told.node == *self.node.name && told.mac == own.mac && *told.name == *own.name
         });
-        if !is_told && self.lane.untold.len() < UNTOLD_MAX {
+        if is_told {
+            self.lane.untold.remove(key);
+        } else if self.lane.untold.len() < UNTOLD_MAX {
             self.lane.untold.insert(key.clone(), now);
         }
     }

@@ -222,3 +222,29 @@ async fn a_node_leaves_or_dies() {
     let lived = before.elapsed();
     assert!(lived > limits::NODE_TTL / 2 && lived < limits::NODE_TTL * 2, "{lived:?}");
 }
+
+/// All addresses of an endpoint, or none.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_with_two_addresses() {
+    let store = MemoryStore::default();
+    let (one, two) = (Member::start(&store, "n1", 1), Member::start(&store, "n2", 2));
+    let mut blue = network("blue", SUBNET);
+    blue.subnets.push("fd00:50::/64".parse().expect("a subnet"));
+    one.overlay.create_network(blue).await.expect("create");
+    let mut two = two;
+    two.until("blue", |model| model.networks.contains_key("blue")).await;
+    let (v4, v6) = (ip("10.50.7.7"), ip("fd00:50::77"));
+    two.attach_at(v6, "taken").await.expect("attach");
+    let both = |v4, v6| vec![endpoint(v4, "web"), endpoint(v6, "web")];
+    let error = one.overlay.announce(both(v4, v6)).await;
+    assert!(matches!(error, Err(OverlayError::AddressTaken { address, .. }) if address == v6));
+    one.until_status("the other is taken back", |status| status.own_endpoints == 0).await;
+    two.go_on(Duration::from_secs(5)).await;
+    assert!(two.model.endpoints.is_empty());
+    let other = ip("fd00:50::78");
+    assert_eq!(one.overlay.announce(both(v4, other)).await, Ok(Progress::Written));
+    two.until("both", |model| model.endpoints.len() == 2).await;
+    let gone = one.overlay.withdraw("blue", vec![v4, other]).await;
+    assert_eq!(gone, Ok(Progress::Written));
+    two.until("none", |model| model.endpoints.is_empty()).await;
+}

@@ -269,6 +269,33 @@ async fn a_start_without_the_registry() {
     assert_eq!(again.overlay.registered().await, Ok(()));
 }
 
+/// The registry hangs when the node starts: commands wait a bounded time.
+#[tokio::test(start_paused = true)]
+async fn a_start_with_a_registry_that_hangs() {
+    let store = MemoryStore::default();
+    store.freeze();
+    let networks = vec![network("blue", SUBNET).with_vni(5000)];
+    let blocks = vec![("blue".to_owned(), block_of(ip("10.50.3.7")))];
+    let one = Member::start_with(&store, "n1", 1, Remembered { networks, blocks });
+    let before = tokio::time::Instant::now();
+    let address = one.allocate(SUBNET).await.expect("from the own block");
+    assert_eq!(one.announce(address, "a").await, Ok(Progress::Queued));
+    assert!(before.elapsed() <= limits::WRITE_WAIT * 2, "{:?}", before.elapsed());
+    assert!(one.overlay.registered().await.is_err());
+    store.thaw();
+    one.until_status("it is told", |status| status.queued == 0 && status.is_connected).await;
+    assert_eq!(endpoint_count(&store).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_listing_of_an_empty_registry_is_no_outage() {
+    let store = MemoryStore::default();
+    let one = Member::start(&store, "n1", 1);
+    one.until_status("it is there", |status| status.is_connected && status.lease.is_some()).await;
+    let status = one.status().await;
+    assert_eq!((status.grace, status.problem, status.doubted), (None, None, 0));
+}
+
 /// A fresh registry, a node that remembers: what it uses is written again, the rest is forgotten after the grace period.
 #[tokio::test(start_paused = true)]
 async fn what_is_remembered_and_gone() {
