@@ -1,6 +1,7 @@
 //! Requests to the kernel, each with its values in the error.
 
 mod gateway;
+mod mtu;
 pub(crate) mod rules;
 pub(super) mod tunnels;
 
@@ -45,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) is_up: bool,
     /// A TAP or TUN device.
     pub(crate) is_tap: bool,
+    /// Largest IP packet; 0 where it is not known.
+    pub(crate) mtu: u32,
 }
 
 /// Settings of a device that moves into a namespace, in one request.
@@ -54,6 +57,8 @@ pub(crate) struct Move<'a> {
     pub(crate) ifname: &'a str,
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
+    /// Largest GSO frame, if it is not the kernel's default.
+    pub(crate) gso_max_size: Option<u32>,
 }
 
 impl Netlink {
@@ -114,8 +119,8 @@ impl Netlink {
             .setns_by_fd(to.netns.as_raw_fd())
             .name(to.ifname)
             .address(to.mac.0.to_vec())
-            .mtu(to.mtu)
-            .build();
+            .mtu(to.mtu);
+        let message = mtu::with_gso_max_size(message, to.gso_max_size).build();
         self.set(message, || format!("move the TAP into the namespace as {}", to.ifname)).await
     }
 
@@ -297,7 +302,7 @@ impl Netlink {
 impl Link {
     /// An interface of which only index and name are known.
     pub(crate) fn new(index: u32, name: impl Into<String>) -> Self {
-        Self { index, name: name.into(), mac: None, is_up: false, is_tap: false }
+        Self { index, name: name.into(), mac: None, is_up: false, is_tap: false, mtu: 0 }
     }
 }
 
@@ -308,6 +313,7 @@ impl From<LinkMessage> for Link {
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Address(octets) => {
                     link.mac = <[u8; 6]>::try_from(octets).ok().map(MacAddr);
                 }

@@ -29,7 +29,10 @@ impl Model {
         // A network's position is its number; those without a network are vacant.
         let last = self.network_names.keys().next_back();
         let mut networks = vec![NetworkConf::VACANT; last.map_or(0, |last| last.0.into()) + 1];
-        let mut ports: Vec<_> = self.uplink_ports().chain(self.service_port()).collect();
+        let mut ports: Vec<_> = {
+            let shared = self.service_port().into_iter().chain(self.tunnel_port());
+            self.uplink_ports().chain(shared).collect()
+        };
         let mut limits = Vec::new();
         let mut reachable = self.reachable_networks();
         for network in self.networks().filter(|network| network.in_snapshot) {
@@ -42,7 +45,7 @@ impl Model {
             }
             let spec = &network.spec;
             if let Some(slot) = network.host_port {
-                let host = conf(network, PortKind::Host, spec.gateway_mac, &spec.host_settings);
+                let host = conf(network, PortKind::Host, spec.host_mac(), &spec.host_settings);
                 ports.push((slot, host));
                 limits.push((slot, network.host_limits.clone()));
             }
@@ -56,7 +59,8 @@ impl Model {
             ports.push((lease.slot, PortConf { guard, is_shared, addresses, ..conf }));
             limits.push((lease.slot, endpoint.limits.clone()));
         }
-        self.snapshots.next(networks, ports, limits)
+        let tunnel = self.tunnel_conf();
+        self.snapshots.next(networks, ports, limits).with_tunnel(tunnel)
     }
 
     /// A network without router and service, which change with other ports.
@@ -86,7 +90,7 @@ impl Model {
             statics: statics.collect(),
             router: None,
             service: None,
-            overlay: None,
+            overlay: self.network_overlay(network),
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
             host_config: spec.host_config,

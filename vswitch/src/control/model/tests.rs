@@ -77,6 +77,7 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         multicast: Multicast::Snoop,
         host_config: HostConfig::NONE,
         isolated_ports: false,
+        overlay: None,
         reachable_from: std::collections::BTreeSet::new(),
         labels: std::collections::BTreeMap::new(),
         port_settings: vswitch_api::port_settings::SettingsChange::default(),
