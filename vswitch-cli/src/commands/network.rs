@@ -181,7 +181,8 @@ fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
     ];
     let name = [("name", network.name.clone()), ("scope", network.scope.to_string())];
     let labels = network.labels.iter().map(|(key, text)| ("label", format!("{key}={text}")));
-    let mut shown = table::pairs(name.into_iter().chain(overlay).chain(subnets).chain(facts).chain(labels));
+    let mut shown =
+        table::pairs(name.into_iter().chain(overlay).chain(subnets).chain(facts).chain(labels));
     if !detail.members.is_empty() {
         shown.push('\n');
         shown += &table::table(
@@ -291,6 +292,9 @@ a     02:00:00:00:00:0a  10.99.0.2  fd00::2
         let network = detail.network;
         assert_eq!((vni(&network), shown_vni(vni(&network))), (42, "42".to_owned()));
         assert_eq!(peers(&network), "192.0.2.2:4789, 192.0.2.3:8472");
-        assert_eq!((shown_vni(0), peers(&super::tests::network().network)), ("-".to_owned(), "-".to_owned()));
+        assert_eq!(
+            (shown_vni(0), peers(&super::tests::network().network)),
+            ("-".to_owned(), "-".to_owned())
+        );
     }
 }

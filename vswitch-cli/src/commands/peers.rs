@@ -45,9 +45,19 @@ impl Row for Peer {
         Field::text("NETWORKS", |peer| table::list(&peer.networks)),
         Field::number("MTU", |peer| peer.mtu.into(), |mtu| mtu.to_string()),
         Field::text("LEARNING", |peer| learning(peer).to_owned()),
-        Field::number("RX FRAMES", |peer| peer.traffic.rx_frames, |frames| frames.to_string()).wide(),
+        Field::number(
+            "RX FRAMES",
+            |peer: &Self| peer.traffic.rx_frames,
+            |frames| frames.to_string(),
+        )
+        .wide(),
         Field::number("RX", |peer| peer.traffic.rx_bytes, human::bytes),
-        Field::number("TX FRAMES", |peer| peer.traffic.tx_frames, |frames| frames.to_string()).wide(),
+        Field::number(
+            "TX FRAMES",
+            |peer: &Self| peer.traffic.tx_frames,
+            |frames| frames.to_string(),
+        )
+        .wide(),
         Field::number("TX", |peer| peer.traffic.tx_bytes, human::bytes),
         Field::number("DROPS", |peer| peer.traffic.drops, |drops| drops.to_string()),
     ];

@@ -84,17 +84,7 @@ const LISTS: [List; 7] = [
     (
         "peers",
         &["address", "network", "learning"],
-        &[
-            "peer",
-            "networks",
-            "mtu",
-            "learning",
-            "rx-frames",
-            "rx",
-            "tx-frames",
-            "tx",
-            "drops",
-        ],
+        &["peer", "networks", "mtu", "learning", "rx-frames", "rx", "tx-frames", "tx", "drops"],
     ),
     (
         "publish",

@@ -39,9 +39,8 @@ pub(crate) fn networks(current: &OsStr) -> Vec<CompletionCandidate> {
 pub(crate) fn peers(current: &OsStr) -> Vec<CompletionCandidate> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut networks = ask(async |client| client.networks().await).unwrap_or_default();
-    let is_named = |network: &vswitch_api::network::Network| {
-        words.iter().any(|word| *word == *network.name)
-    };
+    let is_named =
+        |network: &vswitch_api::network::Network| words.iter().any(|word| *word == *network.name);
     if networks.iter().any(is_named) {
         networks.retain(is_named);
     }

@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, KEYS, MetricsAddr, Mtu,
-    NodeName, SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Underlay, Uplink, UplinkExclude,
-    Workers,
+    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, KEYS, MetricsAddr, Mtu, NodeName,
+    SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Underlay, Uplink,
+    UplinkExclude, Workers,
 };
 
 const FILE: &str = r#"
@@ -304,7 +304,11 @@ fn the_packaged_file_shows_all_keys() {
 fn an_underlay_is_an_address_that_other_hosts_can_send_to() {
     let parse = |text: &str| text.parse::<Underlay>().map(|it| it.to_string());
     assert_eq!(parse("192.0.2.1").as_deref(), Ok("192.0.2.1"));
-    assert_eq!(parse("::ffff:192.0.2.1").as_deref(), Ok("192.0.2.1"), "one spelling of one address");
+    assert_eq!(
+        parse("::ffff:192.0.2.1").as_deref(),
+        Ok("192.0.2.1"),
+        "one spelling of one address"
+    );
     assert_eq!(parse("2001:db8::1").as_deref(), Ok("2001:db8::1"));
     for (text, reason) in [
         ("eth0", "write an address"),

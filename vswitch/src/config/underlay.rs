@@ -29,9 +29,9 @@ impl FromStr for Underlay {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let refuse = |reason| ValueError::Underlay { text: text.to_owned(), reason };
-        let address: IpAddr = text
-            .parse()
-            .map_err(|_| refuse("write an address of this host, such as 192.0.2.1 or 2001:db8::1"))?;
+        let address: IpAddr = text.parse().map_err(|_| {
+            refuse("write an address of this host, such as 192.0.2.1 or 2001:db8::1")
+        })?;
         let address = address.to_canonical();
         match not_unicast(address) {
             Some(reason) => Err(refuse(reason)),

@@ -130,11 +130,7 @@ impl Inner {
 }
 
 /// The peer of a request; without a port, that of the switch.
-fn peer_of(
-    model: &Model,
-    network: &str,
-    request: PeerRequest,
-) -> Result<SocketAddr, OverlayError> {
+fn peer_of(model: &Model, network: &str, request: PeerRequest) -> Result<SocketAddr, OverlayError> {
     let port = match request.port {
         Some(port) => port,
         None => model.underlay(network)?.local.port(),

@@ -60,7 +60,8 @@ pub(crate) async fn create(
 /// The host's addresses on the bridge, those that this kernel can have, in the order in which they are added: the route to an
 /// IPv4 subnet names the first one as the source, that to an IPv6 subnet the last one.
 pub(crate) fn addresses(setup: &BridgeSetup) -> Vec<IpNet> {
-    let own = |is_ipv4| setup.host_addresses.iter().filter(move |it| it.addr().is_ipv4() == is_ipv4);
+    let own =
+        |is_ipv4| setup.host_addresses.iter().filter(move |it| it.addr().is_ipv4() == is_ipv4);
     let mut addresses: Vec<IpNet> = own(true).copied().collect();
     addresses.push(setup.gateway.into());
     if sysctl::has_ipv6() {

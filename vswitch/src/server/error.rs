@@ -199,10 +199,14 @@ fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
         }
         OverlayError::Sockets(_) => (Internal, Some("see `vswitch doctor`")),
         OverlayError::NodeName(_) => (InvalidArgument, Some("name it with --node")),
-        OverlayError::VniMissing(_) => (InvalidArgument, Some("name it with --vni, the same on all nodes")),
+        OverlayError::VniMissing(_) => {
+            (InvalidArgument, Some("name it with --vni, the same on all nodes"))
+        }
         OverlayError::Vni(_) | OverlayError::PeerPort => (InvalidArgument, None),
         OverlayError::VniTaken { .. } => (Conflict, Some("choose another --vni")),
-        OverlayError::MtuMax { .. } => (InvalidArgument, Some("choose a smaller --mtu, or leave it out")),
+        OverlayError::MtuMax { .. } => {
+            (InvalidArgument, Some("choose a smaller --mtu, or leave it out"))
+        }
         OverlayError::MtuMin { .. } => (Conflict, Some("give the device a larger MTU")),
         OverlayError::HostAddress(_)
         | OverlayError::SecondHostAddress(_)

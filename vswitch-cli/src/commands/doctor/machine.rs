@@ -69,7 +69,8 @@ pub(super) fn nat_rules() -> String {
 
 /// The tables of UDP sockets.
 pub(super) fn udp_sockets() -> String {
-    let table = |name: &str| fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
+    let table =
+        |name: &str| fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
     table("udp") + &table("udp6")
 }
 

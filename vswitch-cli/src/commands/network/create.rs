@@ -109,10 +109,9 @@ impl CreateArgs {
             ra: self.ra,
             uplink: self.uplink,
             device: self.bridge.map(|device| device.to_string()),
-            overlay: self.overlay.then_some(OverlayRequest {
-                vni: self.vni,
-                host_addresses: self.host_ip,
-            }),
+            overlay: self
+                .overlay
+                .then_some(OverlayRequest { vni: self.vni, host_addresses: self.host_ip }),
             settings: self.settings.change()?,
             labels: self.label.into_iter().collect(),
         };

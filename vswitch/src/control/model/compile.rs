@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fastpath::PortIndex;
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::port_settings::guard::Guard;
 use vswitch_api::port_settings::vlan::{Domain, VlanMode};
@@ -82,19 +83,29 @@ impl Model {
             ipv6: Some(spec.gateway6),
             port,
         });
+        // The interface has another MAC address than the gateway, so that it cannot be learnt where the gateway is.
+        let gateway = network.host_port.filter(|_| spec.overlay.is_some()).map(|port| StaticMac {
+            mac: spec.gateway_mac,
+            vlan: vlans(&spec.host_settings.vlan).untagged().unwrap_or(0),
+            port,
+        });
+        let of_host = spec
+            .host_addresses()
+            .iter()
+            .filter_map(|address| Some(neighbour(*address, spec.host_mac(), network.host_port?)));
         let guarded = self.shown(&spec.name).flat_map(neighbours);
         NetworkConf {
             mtu: spec.mtu,
             ageing: spec.ageing,
             fdb_entries_max: spec.fdb_entries_max,
-            statics: statics.collect(),
+            statics: gateway.into_iter().chain(statics).collect(),
             router: None,
             service: None,
             overlay: self.network_overlay(network),
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
             host_config: spec.host_config,
-            neighbours: host.into_iter().chain(guarded).collect(),
+            neighbours: host.into_iter().chain(of_host).chain(guarded).collect(),
         }
     }
 
@@ -138,10 +149,14 @@ fn guarded_addresses(endpoint: &Endpoint) -> impl Iterator<Item = IpAddr> {
 /// A neighbour entry for each of them.
 fn neighbours(endpoint: &Endpoint) -> impl Iterator<Item = Neighbour> {
     let (mac, port) = (endpoint.lease.mac, endpoint.lease.slot);
-    guarded_addresses(endpoint).map(move |address| match address {
+    guarded_addresses(endpoint).map(move |address| neighbour(address, mac, port))
+}
+
+fn neighbour(address: IpAddr, mac: MacAddr, port: PortIndex) -> Neighbour {
+    match address {
         IpAddr::V4(own) => Neighbour { mac, ipv4: Some(own), ipv6: None, port },
         IpAddr::V6(own) => Neighbour { mac, ipv4: None, ipv6: Some(own), port },
-    })
+    }
 }
 
 /// The addresses from which an endpoint may ask the service.

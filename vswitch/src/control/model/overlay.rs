@@ -17,7 +17,9 @@ use crate::config::{Mtu, NodeName, not_unicast};
 use crate::control::OverlayError;
 use crate::control::error::ControlError;
 use crate::control::limits::PEERS_MAX;
-use crate::datapath::{NetworkOverlay, PortConf, PortKind, RemoteTable, TunnelConf, VtepConf, VtepIndex};
+use crate::datapath::{
+    NetworkOverlay, PortConf, PortKind, RemoteTable, TunnelConf, VtepConf, VtepIndex,
+};
 
 /// The name of the tunnel port in counters and metrics.
 pub(super) const TUNNEL_LABEL: &str = "vswitch.tunnel";
@@ -278,9 +280,10 @@ impl Model {
     /// Refuses a network whose VNI another one has.
     pub(crate) fn check_vni(&self, overlay: &OverlaySpec) -> Result<(), OverlayError> {
         match self.network_of_vni(overlay.vni) {
-            Some(other) => {
-                Err(OverlayError::VniTaken { vni: overlay.vni, network: other.spec.name.to_string() })
-            }
+            Some(other) => Err(OverlayError::VniTaken {
+                vni: overlay.vni,
+                network: other.spec.name.to_string(),
+            }),
             None => Ok(()),
         }
     }
@@ -323,11 +326,14 @@ impl Model {
 
     fn invalidate_tunnel(&mut self) {
         self.tunnel_conf.invalidate();
+        let overlays = self.networks.values_mut().filter(|it| it.spec.overlay.is_some());
+        overlays.for_each(|network| network.compiled.invalidate());
     }
 
     /// The tunnel port for a snapshot.
     pub(super) fn tunnel_port(&self) -> Option<(PortIndex, PortConf)> {
-        let conf = || PortConf::new(crate::datapath::NetworkIndex::NONE, PortKind::Tunnel, MacAddr::ZERO);
+        let conf =
+            || PortConf::new(crate::datapath::NetworkIndex::NONE, PortKind::Tunnel, MacAddr::ZERO);
         self.tunnel.as_ref().map(|tunnel| (tunnel.slot, conf()))
     }
 

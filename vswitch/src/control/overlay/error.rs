@@ -37,7 +37,9 @@ pub enum OverlayError {
         network: String,
     },
     /// The MTU is more than the underlay carries.
-    #[error("MTU {mtu} does not fit the underlay: with the outer headers, {device} carries {most} at most")]
+    #[error(
+        "MTU {mtu} does not fit the underlay: with the outer headers, {device} carries {most} at most"
+    )]
     MtuMax {
         /// The requested MTU.
         mtu: u32,
@@ -67,7 +69,9 @@ pub enum OverlayError {
     #[error("{0} is a second address of the host of its family; it has one of each")]
     SecondHostAddress(IpAddr),
     /// The host has no port on the network.
-    #[error("the host cannot have {0} on the network: its subnet overlaps others, so that the host is not on it")]
+    #[error(
+        "the host cannot have {0} on the network: its subnet overlaps others, so that the host is not on it"
+    )]
     NoHostPort(IpAddr),
     /// A local network has no peers.
     #[error("{0} is a local network, which has no peers")]

@@ -152,7 +152,9 @@ impl Inner {
                 _ if !unreachable.is_empty() => {
                     let peers = unreachable.iter().map(ToString::to_string).collect::<Vec<_>>();
                     let (peers, address) = (peers.join(", "), tunnel.local.ip());
-                    Some(format!("the underlay {address} does not reach the peers {peers}: remove them"))
+                    Some(format!(
+                        "the underlay {address} does not reach the peers {peers}: remove them"
+                    ))
                 }
                 _ => None,
             }

@@ -26,7 +26,10 @@ const INNER_MTU_USUAL: u32 = 1500;
 /// Judges the underlay; one row where there is none.
 pub(in super::super) fn underlay(status: Option<&UnderlayStatus>, found: &Findings) -> Vec<Row> {
     let Some(status) = status else {
-        return vec![Row::ok("overlay", "off; `vswitch up --underlay` with an address of this host turns it on")];
+        return vec![Row::ok(
+            "overlay",
+            "off; `vswitch up --underlay` with an address of this host turns it on",
+        )];
     };
     vec![port(status, found), mtu(status), checksums(status, found)]
 }
@@ -63,9 +66,11 @@ fn mtu(status: &UnderlayStatus) -> Row {
     let found = format!("{} on {device} leaves {} for containers", status.device_mtu, status.mtu);
     let needed = INNER_MTU_USUAL + status.device_mtu - status.mtu;
     match status.mtu {
-        left if left < INNER_MTU_MIN => {
-            Row::fail(CHECK, found, format!("IPv6 needs {INNER_MTU_MIN}: give {device} a larger MTU"))
-        }
+        left if left < INNER_MTU_MIN => Row::fail(
+            CHECK,
+            found,
+            format!("IPv6 needs {INNER_MTU_MIN}: give {device} a larger MTU"),
+        ),
         left if left < INNER_MTU_USUAL => Row::ok(
             CHECK,
             format!("{found}; with {needed} they would have the usual {INNER_MTU_USUAL}"),
@@ -78,10 +83,14 @@ fn checksums(status: &UnderlayStatus, found: &Findings) -> Row {
     const CHECK: &str = "underlay_checksums";
     let device = status.device.as_deref().unwrap_or("the device");
     match found.features.as_deref().and_then(|text| is_on(text, "tx-checksumming")) {
-        Some(true) => Row::ok(CHECK, format!("{device} computes them: many packets leave in one system call")),
+        Some(true) => {
+            Row::ok(CHECK, format!("{device} computes them: many packets leave in one system call"))
+        }
         Some(false) => Row::warn(
             CHECK,
-            format!("{device} does not compute them: each packet leaves in a system call of its own"),
+            format!(
+                "{device} does not compute them: each packet leaves in a system call of its own"
+            ),
             format!("`ethtool -K {device} tx on`, where the device can"),
         ),
         None => Row::ok(CHECK, "unknown: there is no `ethtool`"),
@@ -101,7 +110,9 @@ fn has_socket(table: &str, local: SocketAddr) -> bool {
 /// The kernel prints each four bytes as a number of the machine.
 fn hex(octets: &[u8]) -> String {
     let words = octets.chunks_exact(4);
-    words.map(|word| format!("{:08X}", u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))).collect()
+    words
+        .map(|word| format!("{:08X}", u32::from_ne_bytes([word[0], word[1], word[2], word[3]])))
+        .collect()
 }
 
 /// Whether a chain of the input hook drops what no rule of it accepts.
@@ -110,7 +121,8 @@ fn drops_unknown_input(rules: &str) -> bool {
 }
 
 fn is_on(features: &str, name: &str) -> Option<bool> {
-    let line = features.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'))?;
+    let line =
+        features.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'))?;
     Some(line.trim().starts_with("on"))
 }
 
