@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
-use fastpath::{BackendReport, Clock, PortIndex, SchedulingReport, Waker};
+use fastpath::{BackendReport, Clock, PortIndex, PortQueue, SchedulingReport, Waker};
 use tokio::sync::oneshot;
 use vswitch_counters::WorkerStats;
 
@@ -132,14 +132,26 @@ impl Dataplane {
         self.0.workers.iter().for_each(|handle| handle.waker.wake());
     }
 
-    /// Opens a port with one queue per worker. Frames pass once a snapshot has the port.
+    /// Opens the port of a TAP, which has one queue per worker. Frames pass once a snapshot has the port.
     ///
     /// # Errors
-    /// The slot is in use, or a worker refuses; then no worker has the port.
+    /// As [`Dataplane::add_queues`].
     pub async fn add_port(
         &self,
         port: PortIndex,
         queues: Vec<OwnedFd>,
+    ) -> Result<(), DataplaneError> {
+        self.add_queues(port, queues.into_iter().map(PortQueue::Tap).collect()).await
+    }
+
+    /// Opens a port of any kind with one queue per worker.
+    ///
+    /// # Errors
+    /// The slot is in use, or a worker refuses; then no worker has the port.
+    pub async fn add_queues(
+        &self,
+        port: PortIndex,
+        queues: Vec<PortQueue>,
     ) -> Result<(), DataplaneError> {
         if queues.len() != self.workers() {
             let (queues, workers) = (queues.len(), self.workers());

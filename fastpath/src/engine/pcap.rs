@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use pcap_file::DataLink;
@@ -155,7 +154,7 @@ impl Engine for PcapEngine {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self, _port: PortIndex) -> Option<OwnedFd> {
+    fn take_closed(&mut self, _port: PortIndex) -> Option<PortQueue> {
         None
     }
 

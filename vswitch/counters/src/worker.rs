@@ -104,6 +104,7 @@ combined_counters! {
             rounds_full: Counter "vswitch_worker_full_rounds_total" "Rounds that read as many frames as a round may.";
             deficit_skips: Counter "vswitch_worker_deficit_skips_total" "Rounds that a port sat out: it had read more bytes than its quantum.";
             writes_cut: Counter "vswitch_worker_write_limit_frames_total" "Frames dropped: their port had all its writes in flight.";
+            segmentation_refusals: Counter "vswitch_worker_segmentation_refusals_total" "Sends of several datagrams to a tunnel that the kernel would not segment; they left one by one.";
             queue_flushes: Counter "vswitch_worker_queue_flushes_total" "Times that the submission queue was full and was flushed.";
         }
         /// Counted by the frame pool.

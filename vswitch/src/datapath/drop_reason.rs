@@ -182,6 +182,10 @@ reasons! {
     TxShortWrite = "tx-short-write",
     /// The destination interface is down.
     TxPortDown = "tx-port-down",
+    /// The datagram is longer than the MTU of the path to its peer.
+    TxTooBig = "tx-too-big",
+    /// No route to the datagram's peer, or the peer answered with an ICMP error.
+    TxUnreachable = "tx-unreachable",
     /// The kernel refused the frame.
     TxError = "tx-error",
 }
@@ -215,6 +219,8 @@ impl From<TxDrop> for DropReason {
             TxDrop::NoRoom => Self::TxQueueFull,
             TxDrop::Short => Self::TxShortWrite,
             TxDrop::Down => Self::TxPortDown,
+            TxDrop::TooBig => Self::TxTooBig,
+            TxDrop::Unreachable => Self::TxUnreachable,
             TxDrop::Refused => Self::TxError,
         }
     }

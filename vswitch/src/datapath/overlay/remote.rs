@@ -32,9 +32,12 @@ pub struct RemoteTable {
     by_ip: Shards<u128, MacAddr>,
 }
 
-/// Sorted shards of a map.
+/// Entries of one shard, sorted by key.
+type Shard<K, V> = Arc<Vec<(K, V)>>;
+
+/// A map of [`SHARDS`] shards.
 #[derive(Debug, Clone)]
-struct Shards<K, V>(Arc<[Arc<Vec<(K, V)>>]>);
+struct Shards<K, V>(Arc<[Shard<K, V>]>);
 
 impl<K, V> Default for Shards<K, V> {
     fn default() -> Self {
@@ -153,7 +156,7 @@ impl Eq for RemoteTable {}
 #[inline]
 fn ip_key(ip: IpAddr) -> u128 {
     match ip {
-        IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped().to_bits()),
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits(),
     }
 }
