@@ -178,6 +178,18 @@ impl Netlink {
         request.execute().await.map_err(failed(|| format!("add {address} to {}", link.name)))
     }
 
+    /// Removes an address.
+    pub(crate) async fn remove_address(
+        &self,
+        link: &Link,
+        address: IpNet,
+    ) -> Result<(), NetlinkError> {
+        let mut add = self.0.address().add(link.index, address.addr(), address.prefix_len());
+        let message = std::mem::take(add.message_mut());
+        let removed = self.0.address().del(message).execute().await;
+        removed.map_err(failed(|| format!("remove {address} from {}", link.name)))
+    }
+
     /// Addresses of an interface, with their prefix lengths.
     pub(crate) async fn addresses(&self, link: &Link) -> Result<Vec<IpNet>, NetlinkError> {
         let found = self.0.address().get().set_link_index_filter(link.index).execute();

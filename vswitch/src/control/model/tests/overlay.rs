@@ -51,10 +51,11 @@ fn with_underlay(model: &mut Model, local: &str) -> PortIndex {
 
 fn add(model: &mut Model, network: &str, address: &str) -> Result<(), OverlayError> {
     let own = [ip("192.0.2.1"), ip("198.51.100.1")];
-    match model.add_peer(&network.parse().unwrap(), peer(address), &own) {
-        Err(ControlError::Overlay(error)) => Err(error),
-        other => Ok(other.unwrap()),
-    }
+    let added = model.add_peer(&network.parse().unwrap(), peer(address), &own);
+    added.map_err(|error| match error {
+        ControlError::Overlay(error) => error,
+        other => panic!("{other}"),
+    })
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn the_gateway_is_the_same_on_all_nodes_and_the_host_is_not() {
     let (mut model, _) = with_blue();
     let host = OverlaySpec {
         host_addresses: vec![ip("192.0.2.9"), ip("fd00:1::9")],
-        ..overlay(0x0102_03)
+        ..overlay(0x0001_0203)
     };
     open_network(&mut model, overlay_network("green", host));
     let green = "green".parse().unwrap();
