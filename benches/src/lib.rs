@@ -3,6 +3,7 @@
 
 pub mod churn;
 pub mod names;
+pub mod overlay;
 pub mod routed;
 pub mod shapes;
 pub mod stages;

@@ -209,6 +209,23 @@ impl Pool {
         Some(copy)
     }
 
+    /// Bytes of one frame to read, and of another to write. `None` if they share a buffer, or the second has another
+    /// holder.
+    #[inline]
+    #[must_use]
+    pub fn bytes_of_both(&mut self, from: &Frame, to: &Frame) -> Option<(&[u8], &mut [u8])> {
+        let (source, target) = (self.offset(from), self.offset(to));
+        if from.index == to.index || self.holders[to.index as usize] != 1 {
+            return None;
+        }
+        // SAFETY: both lie inside the region (see `offset`), in different buffers. Nobody writes to the first (see
+        // `bytes`). `to` is the sole holder of the second, and `&mut self` keeps every other borrow away (see
+        // `bytes_mut`).
+        Some(unsafe {
+            (self.region.slice(source, from.len()), self.region.slice_mut(target, to.len()))
+        })
+    }
+
     /// Prefetches the headers of the frame.
     #[inline]
     pub fn prefetch(&self, frame: &Frame) {

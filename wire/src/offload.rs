@@ -36,7 +36,12 @@ impl Headers {
     /// The offsets of `frame`; `None` for all other packets, and for UDP whose length is not the IP packet's.
     #[inline]
     pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
-        let meta = Meta::parse(frame).ok()?;
+        Self::of(&Meta::parse(frame).ok()?, frame)
+    }
+
+    /// The offsets of `frame`, whose metadata is `meta`.
+    #[inline]
+    fn of(meta: &Meta, frame: &[u8]) -> Option<Self> {
         let (l3, l4, end) = (meta.l3_offset.into(), meta.l4_offset.into(), meta.l3_end());
         let v6 = match meta.l3 {
             _ if meta.fragment => None,
@@ -141,7 +146,14 @@ impl Headers {
 #[inline]
 #[must_use]
 pub fn received(frame: &[u8], mtu: u32) -> Header {
-    match Headers::parse(frame) {
+    Meta::parse(frame).map_or_else(|_| Header::default(), |meta| received_as(&meta, frame, mtu))
+}
+
+/// [`received`] of a frame that has been parsed.
+#[inline]
+#[must_use]
+pub fn received_as(meta: &Meta, frame: &[u8], mtu: u32) -> Header {
+    match Headers::of(meta, frame) {
         Some(headers) if headers.is_partial(frame) => of_partial(&headers, frame, mtu),
         _ => Header::default(),
     }
