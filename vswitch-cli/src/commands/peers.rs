@@ -81,7 +81,7 @@ const fn learning(peer: &Peer) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use vswitch_api::overlay::PeerTraffic;
+    use vswitch_api::overlay::VtepTraffic;
 
     use super::*;
     use crate::output::Format;
@@ -96,7 +96,7 @@ mod tests {
             traffic,
         };
         let traffic =
-            PeerTraffic { rx_frames: 1, tx_frames: 2, rx_bytes: 60, tx_bytes: 2048, drops: 3 };
+            VtepTraffic { rx_frames: 1, tx_frames: 2, rx_bytes: 60, tx_bytes: 2048, drops: 3 };
         let peers = [peer("192.0.2.2:4789", traffic), peer("[2001:db8::2]:8472", traffic)];
         let plan = ListArgs::default().plan::<Peer>(Format::Table).unwrap();
         let shown = plan.render(&peers);

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+pub use vswitch_counters::VtepTraffic;
 
 use crate::words::words;
 
@@ -71,23 +72,7 @@ pub struct Peer {
     pub learning: bool,
     /// Counters of its tunnel.
     #[serde(flatten)]
-    pub traffic: PeerTraffic,
-}
-
-/// Counters of a peer. A GSO frame counts as its segments.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct PeerTraffic {
-    /// Frames from it.
-    pub rx_frames: u64,
-    /// Frames to it.
-    pub tx_frames: u64,
-    /// Bytes of these, without the outer headers.
-    pub rx_bytes: u64,
-    /// The same, to it.
-    pub tx_bytes: u64,
-    /// Frames from it, or for it, that were dropped.
-    pub drops: u64,
+    pub traffic: VtepTraffic,
 }
 
 /// The switch on the underlay.

@@ -78,6 +78,7 @@ pub(crate) use pools::{AddressPool, PoolSubnet};
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;
+pub(crate) use vteps::Vtep;
 use vteps::Vteps;
 pub(crate) use waiting::ContainerEndpoint;
 

@@ -7,11 +7,10 @@ mod error;
 mod follow;
 mod tunnel;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use vswitch_api::overlay::{Overlay, Peer, PeerRequest, PeerTraffic, UnderlayStatus};
+use vswitch_api::overlay::{Overlay, Peer, PeerRequest, UnderlayStatus, VtepTraffic};
 
 pub(crate) use error::OverlayError;
 pub(super) use tunnel::UnderlayDevice;
@@ -19,7 +18,7 @@ pub(super) use tunnel::UnderlayDevice;
 use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{Model, Network, NetworkName};
+use super::model::{Model, Network, NetworkName, Vtep};
 use super::task::task;
 use crate::datapath::VtepIndex;
 use crate::host::underlay;
@@ -80,20 +79,8 @@ impl Control {
 
     /// The peers of all networks.
     pub(crate) async fn peers(&self) -> Result<Vec<Peer>, ControlError> {
-        let counters = self.0.peer_traffic().await?;
-        let model = self.0.model();
-        let mut peers: Vec<_> = model
-            .vteps()
-            .map(|(index, vtep)| Peer {
-                address: vtep.address,
-                networks: model.networks_of_vtep(vtep.address),
-                mtu: model.mtu_to(vtep),
-                learning: vtep.is_learning(),
-                traffic: counters.get(&index).copied().unwrap_or_default(),
-            })
-            .collect();
-        peers.sort_by_key(|peer| peer.address);
-        Ok(peers)
+        let report = self.0.dataplane.stats().await?;
+        Ok(peers(&self.0.model(), &report.vteps))
     }
 }
 
@@ -122,11 +109,20 @@ impl Inner {
             Err(error) => tracing::warn!(%error, "slots of peers that are gone stay taken"),
         }
     }
+}
 
-    /// Counters of the peers, by their slots.
-    async fn peer_traffic(&self) -> Result<BTreeMap<VtepIndex, PeerTraffic>, ControlError> {
-        Ok(BTreeMap::new())
-    }
+/// The peers of all networks in the order of their addresses, with their counters by slot.
+pub(super) fn peers(model: &Model, traffic: &[VtepTraffic]) -> Vec<Peer> {
+    let peer = |(index, vtep): (VtepIndex, &Vtep)| Peer {
+        address: vtep.address,
+        networks: model.networks_of_vtep(vtep.address),
+        mtu: model.mtu_to(vtep),
+        learning: vtep.is_learning(),
+        traffic: traffic.get(usize::from(index.0)).copied().unwrap_or_default(),
+    };
+    let mut peers: Vec<_> = model.vteps().map(peer).collect();
+    peers.sort_by_key(|peer| peer.address);
+    peers
 }
 
 /// The peer of a request; without a port, that of the switch.

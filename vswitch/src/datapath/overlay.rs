@@ -29,6 +29,7 @@
 //! - **Isolation**: a VTEP counts as a port that is not isolated; whether a remote endpoint is, nobody knows here.
 //! - **The path's MTU** ([`path`]): a packet too long for its VTEP is dropped as `tunnel-too-big`, with an ICMP error
 //!   of the gateway, or fragmented where IPv4 allows it; the MSS of both directions is clamped.
+//! - **The host** ([`host`]) has a MAC address and IP addresses of its own beside the gateway's.
 //! - **ARP and ND** questions for remote endpoints are answered here (`datapath/classify.rs`).
 //!
 //! Limits: [`VtepIndex::MAX`] VTEPs; [`TUNNEL_GROUPS_MAX`](super::limits::TUNNEL_GROUPS_MAX) groups of other nodes.
@@ -45,6 +46,7 @@ use super::destination::VtepIndex;
 mod compiled;
 pub(super) mod decapsulate;
 pub(super) mod encapsulate;
+pub(super) mod host;
 pub(super) mod path;
 mod remote;
 mod state;

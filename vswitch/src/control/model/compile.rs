@@ -47,7 +47,10 @@ impl Model {
             let spec = &network.spec;
             if let Some(slot) = network.host_port {
                 let host = conf(network, PortKind::Host, spec.host_mac(), &spec.host_settings);
-                ports.push((slot, host));
+                // Those that packets of other nodes may have.
+                let own = spec.gateways().into_iter().chain(spec.host_addresses().iter().copied());
+                let own = own.filter(|_| spec.overlay.is_some());
+                ports.push((slot, PortConf { addresses: PortAddresses::new(own), ..host }));
                 limits.push((slot, network.host_limits.clone()));
             }
         }

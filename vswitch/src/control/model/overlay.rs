@@ -17,9 +17,7 @@ use crate::config::{Mtu, NodeName, not_unicast};
 use crate::control::OverlayError;
 use crate::control::error::ControlError;
 use crate::control::limits::PEERS_MAX;
-use crate::datapath::{
-    NetworkOverlay, PortConf, PortKind, RemoteTable, TunnelConf, VtepConf, VtepIndex,
-};
+use crate::datapath::{NetworkOverlay, PortConf, RemoteTable, TunnelConf, VtepConf, VtepIndex};
 
 /// The name of the tunnel port in counters and metrics.
 pub(super) const TUNNEL_LABEL: &str = "vswitch.tunnel";
@@ -332,9 +330,7 @@ impl Model {
 
     /// The tunnel port for a snapshot.
     pub(super) fn tunnel_port(&self) -> Option<(PortIndex, PortConf)> {
-        let conf =
-            || PortConf::new(crate::datapath::NetworkIndex::NONE, PortKind::Tunnel, MacAddr::ZERO);
-        self.tunnel.as_ref().map(|tunnel| (tunnel.slot, conf()))
+        self.tunnel.as_ref().map(|tunnel| (tunnel.slot, PortConf::tunnel()))
     }
 
     /// The tunnel and its VTEPs for a snapshot.
@@ -350,14 +346,14 @@ impl Model {
         };
         let usable = |vtep: &&Vtep| tunnel.reaches(vtep.address);
         let vteps = self.vteps.slots().map(|slot| slot.filter(usable).map(conf)).collect();
-        Some(self.tunnel_conf.store(Arc::new(TunnelConf { port: tunnel.slot, vteps })))
+        Some(self.tunnel_conf.store(Arc::new(TunnelConf::new(tunnel.slot, vteps))))
     }
 
-    /// The overlay of a network for a snapshot; none without an underlay.
+    /// The overlay of a network for a snapshot; without an underlay it has no VTEPs.
     pub(super) fn network_overlay(&self, network: &Network) -> Option<NetworkOverlay> {
-        let tunnel = self.tunnel.as_ref()?;
         let overlay = network.spec.overlay.as_ref()?;
-        let peers = overlay.peers.iter().filter(|peer| tunnel.reaches(**peer));
+        let reaches = |peer: &SocketAddr| self.tunnel.as_ref().is_some_and(|it| it.reaches(*peer));
+        let peers = overlay.peers.iter().filter(|peer| reaches(peer));
         Some(NetworkOverlay {
             vni: overlay.vni,
             vteps: peers.filter_map(|peer| self.vteps.find(*peer)).collect(),

@@ -4,14 +4,13 @@
 //! address. The path to a peer is looked at when the peer comes, and each [`PATH_MTU_INTERVAL`] in which frames passed, or
 //! were too long for it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 use tokio::time::MissedTickBehavior;
 use vswitch_api::event::EventKind;
-use vswitch_api::overlay::PeerTraffic;
+use vswitch_api::overlay::VtepTraffic;
 
 use crate::config::Mtu;
 use crate::control::error::ControlError;
@@ -37,7 +36,7 @@ pub(super) async fn run(inner: Arc<Inner>, device: u32) {
             Box::new(futures_util::stream::pending())
         }
     };
-    let mut follower = Follower { inner, device: Some(device), traffic: BTreeMap::new() };
+    let mut follower = Follower { inner, device: Some(device), traffic: Vec::new() };
     let mut tick = tokio::time::interval(PATH_MTU_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while follower.inner.check_not_ending().is_ok() {
@@ -62,7 +61,7 @@ struct Follower {
     /// Index of the device with the underlay's address.
     device: Option<u32>,
     /// Counters of peers at the last look.
-    traffic: BTreeMap<VtepIndex, PeerTraffic>,
+    traffic: Vec<VtepTraffic>,
 }
 
 impl Follower {
@@ -86,7 +85,10 @@ impl Follower {
         }
         tracing::info!(?device, mtu, "the underlay's device has changed");
         let changed = inner.model().set_underlay(device, mtu);
-        self.traffic.clear();
+        let peers: Vec<_> = inner.model().vteps().map(|(_, vtep)| vtep.address).collect();
+        for peer in peers {
+            inner.read_path_mtu(peer);
+        }
         inner.commit_snapshot();
         for network in &changed {
             inner.apply_mtu(network).await;
@@ -100,18 +102,21 @@ impl Follower {
 
     /// Reads the MTU of those paths that frames have used since the last look.
     async fn look_at_paths(&mut self) {
-        let Ok(traffic) = self.inner.peer_traffic().await else { return };
-        let used = |index: &VtepIndex| traffic.get(index) != self.traffic.get(index);
+        let Ok(report) = self.inner.dataplane.stats().await else { return };
+        let count = |all: &[VtepTraffic], index: VtepIndex| {
+            all.get(usize::from(index.0)).copied().unwrap_or_default()
+        };
+        let used = |index| count(&report.vteps, index) != count(&self.traffic, index);
         let peers: Vec<SocketAddr> = {
             let model = self.inner.model();
-            let used = model.vteps().filter(|(index, _)| used(index));
+            let used = model.vteps().filter(|(index, _)| used(*index));
             used.map(|(_, vtep)| vtep.address).collect()
         };
         let mut is_changed = false;
         for peer in peers {
             is_changed |= self.inner.read_path_mtu(peer);
         }
-        self.traffic = traffic;
+        self.traffic = report.vteps;
         if is_changed {
             self.inner.commit_snapshot();
         }

@@ -6,6 +6,7 @@ use wire::MacAddr;
 use wire::vxlan::Vni;
 
 use super::RemoteTable;
+use super::host::HostPort;
 use super::remote::MacTable;
 use crate::datapath::destination::VtepIndex;
 use crate::datapath::{Key, NetworkConf};
@@ -23,11 +24,17 @@ pub(in crate::datapath) struct Overlay {
     gateways: Vec<IpAddr>,
     /// MAC addresses of the network's own ports.
     locals: MacTable,
+    /// The host's port, where it has one.
+    pub(in crate::datapath) host: Option<HostPort>,
 }
 
 impl Overlay {
-    /// Compiles the overlay of a network with ports of these MAC addresses.
-    pub(in crate::datapath) fn new(conf: &NetworkConf, locals: &[MacAddr]) -> Option<Self> {
+    /// Compiles the overlay of a network with ports of these MAC addresses, and the host's among them.
+    pub(in crate::datapath) fn new(
+        conf: &NetworkConf,
+        locals: &[MacAddr],
+        host: Option<HostPort>,
+    ) -> Option<Self> {
         let overlay = conf.overlay.as_ref()?;
         let mut vteps = overlay.vteps.clone();
         vteps.sort_unstable();
@@ -37,14 +44,19 @@ impl Overlay {
         vteps.iter().for_each(|vtep| has[usize::from(vtep.0) / 64] |= 1 << (vtep.0 % 64));
         let service = conf.service.iter().flat_map(|service| &service.gateways);
         let router = conf.router.iter().flat_map(|router| &router.gateways);
+        // A network without an uplink and names has neither.
+        let of_gateway = conf.neighbours.iter().filter(|it| it.mac == conf.mac);
+        let of_host = of_gateway
+            .flat_map(|it| it.ipv4.map(IpAddr::V4).into_iter().chain(it.ipv6.map(IpAddr::V6)));
         Some(Self {
             vni: overlay.vni,
             vteps,
             has,
             remotes: overlay.remotes.clone(),
             gateway: conf.mac,
-            gateways: router.chain(service).copied().collect(),
+            gateways: router.chain(service).copied().chain(of_host).collect(),
             locals: locals.iter().copied().collect(),
+            host,
         })
     }
 
@@ -59,6 +71,11 @@ impl Overlay {
     #[inline]
     pub(in crate::datapath) fn is_gateway(&self, mac: MacAddr) -> bool {
         mac == self.gateway
+    }
+
+    /// The gateway's MAC address.
+    pub(in crate::datapath) fn gateway(&self) -> MacAddr {
+        self.gateway
     }
 
     /// Whether an IP address is the gateway's.

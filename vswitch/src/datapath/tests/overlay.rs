@@ -2,6 +2,7 @@
 
 mod flood;
 mod gso;
+mod host;
 mod nodes;
 mod path;
 mod refused;

@@ -72,7 +72,7 @@ fn a_peer_has_one_slot_for_all_networks_and_both_flood_to_it() {
     assert_eq!(model.label(slot).as_deref(), Some("vswitch.tunnel"));
     let tunnel = snapshot.tunnel().unwrap();
     let vteps: Vec<_> = model.vteps().map(|(index, _)| *vtep(&snapshot, index)).collect();
-    assert_eq!(tunnel.port, slot);
+    assert_eq!(tunnel.port(), slot);
     assert_eq!(
         vteps.iter().map(|it| it.address).collect::<Vec<_>>(),
         [peer("192.0.2.2:4789"), peer("192.0.2.3:8472")]
@@ -86,8 +86,14 @@ fn a_peer_has_one_slot_for_all_networks_and_both_flood_to_it() {
     assert_eq!(model.networks_of_vtep(peer("192.0.2.2:4789")), ["blue", "green"]);
 }
 
+/// Whether all slots are vacant.
+fn is_empty(snapshot: &crate::datapath::Snapshot) -> bool {
+    let tunnel = snapshot.tunnel().unwrap();
+    (0..tunnel.slots()).all(|at| tunnel.vtep(VtepIndex(at as u16)).is_none())
+}
+
 fn vtep(snapshot: &crate::datapath::Snapshot, index: VtepIndex) -> &crate::datapath::VtepConf {
-    snapshot.tunnel().unwrap().vteps[usize::from(index.0)].as_ref().unwrap()
+    snapshot.tunnel().unwrap().vtep(index).unwrap()
 }
 
 #[test]
@@ -145,7 +151,7 @@ fn a_slot_is_unused_after_its_last_network_only() {
     model.remove_network(&green);
     let unused = model.take_unused_vteps();
     assert_eq!((unused.len(), model.vteps().count()), (1, 0));
-    assert!(model.snapshot().tunnel().unwrap().vteps.iter().all(Option::is_none));
+    assert!(is_empty(&model.snapshot()));
     // It rests until it is freed: another peer gets another slot.
     add(&mut model, "blue", "192.0.2.3:4789").unwrap();
     assert!(model.vteps().all(|(index, _)| index != unused[0]));
@@ -286,9 +292,9 @@ fn the_document_has_all_of_an_overlay_and_brings_it_back() {
     open_network(&mut model, overlay_network("green", spec));
     assert_eq!(model.vteps().count(), 1);
     assert!(model.snapshot().tunnel().is_none());
-    assert!(compiled(&model, &"green".parse().unwrap()).overlay.is_none());
+    assert!(compiled(&model, &"green".parse().unwrap()).overlay.as_ref().unwrap().vteps.is_empty());
     with_underlay(&mut model, "192.0.2.1:4789");
-    assert_eq!(model.snapshot().tunnel().unwrap().vteps.len(), 1);
+    assert_eq!(model.snapshot().tunnel().unwrap().slots(), 1);
     assert_eq!(
         compiled(&model, &"green".parse().unwrap()).overlay.as_ref().unwrap().vteps.len(),
         1
@@ -309,7 +315,7 @@ fn peers_that_another_underlay_does_not_reach_stay_and_get_nothing() {
     open_network(&mut model, overlay_network("blue", OverlaySpec { peers, ..overlay(42) }));
     with_underlay(&mut model, "[2001:db8::1]:4789");
     assert_eq!(model.unreachable_peers().len(), 1, "the other family");
-    assert!(model.snapshot().tunnel().unwrap().vteps.iter().all(Option::is_none));
+    assert!(is_empty(&model.snapshot()));
     assert_eq!(model.document().networks[1].overlay.as_ref().unwrap().peers.len(), 1);
 }
 
