@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod churn;
+pub mod gso;
 pub mod names;
 pub mod overlay;
 pub mod routed;

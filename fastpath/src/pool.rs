@@ -195,6 +195,18 @@ impl Pool {
         Some(frame)
     }
 
+    /// Allocates a frame of these bytes, which begin with the header that their port has. `None` if the pool is
+    /// empty or the frame too long.
+    pub fn alloc_copy(&mut self, frame: &[u8]) -> Option<Frame> {
+        if frame.len() > FRAME_MAX {
+            return None;
+        }
+        let mut copy = self.alloc()?;
+        copy.set_len(frame.len());
+        self.bytes_mut(&copy)?.copy_from_slice(frame);
+        Some(copy)
+    }
+
     /// Copies the frame to another buffer at the same offset. `None` if the pool is empty.
     pub fn copy(&mut self, frame: &Frame) -> Option<Frame> {
         let copy = Frame { index: self.alloc()?.index, ..*frame };

@@ -35,6 +35,7 @@ mod destination;
 mod dhcp;
 mod drop_reason;
 mod edit;
+mod egress;
 mod fdb;
 mod frame_io;
 mod guard;
@@ -78,6 +79,7 @@ pub use conf::{
 pub use destination::{Destination, DestinationKind, VtepIndex};
 pub use dhcp::DhcpRequests;
 pub use drop_reason::DropReason;
+pub use egress::Egress;
 pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use frame_io::{FrameIo, NoObserver, Observer};
 pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
@@ -95,7 +97,6 @@ pub use service::{NameService, SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};
-pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
 pub use vswitch_api::port_settings::isolation::Isolation;
 

@@ -15,8 +15,8 @@
 //!   nothing (RFC 6864 section 4.1). IPv6 has no extension headers. Fragments and padding end a run.
 //! - TCP: contiguous sequence numbers; equal acknowledgement, window, urgent pointer and options. ACK is set; a
 //!   first frame with CWR, and a last frame with PSH or FIN are taken; SYN, RST and URG are not. No empty payload.
-//! - UDP, where asked for: a checksum is present; [`UDP_COALESCED_MAX`] datagrams at most.
-//! - The transport checksum is right, or partial ([`crate::offload`]).
+//! - UDP, where asked for: [`UDP_COALESCED_MAX`] datagrams at most.
+//! - The transport checksum is right, or partial ([`crate::offload`]); UDP without one is left alone.
 //!
 //! - The packet is no longer than the MTU: what is was never segmented.
 //!
@@ -31,6 +31,9 @@ use crate::limits::UDP_COALESCED_MAX;
 use crate::offload::{self, Headers};
 use crate::tcp::Flags;
 use crate::vnet::Header;
+
+#[cfg(test)]
+mod tests;
 
 /// Longest IP packet, in bytes: IPv4's. IPv6's is 40 bytes longer, which nobody needs.
 const PACKET_MAX: usize = 65_535;
@@ -122,7 +125,7 @@ struct OpenRun {
     layout: Layout,
     /// Where all frames have their headers.
     headers: Headers,
-    /// Bytes of the first frame: the longest that the run takes.
+    /// Bytes of the first frame. None is longer, since all lie at one distance.
     first_len: usize,
     frames: usize,
     taken: usize,
@@ -142,7 +145,7 @@ impl OpenRun {
         let headers = Headers::parse(frame)?;
         let padded = headers.end != frame.len();
         let never_segmented = headers.end - headers.l3 > layout.mtu as usize;
-        if padded || headers.end == headers.header_len || !(headers.tcp || layout.udp) {
+        if padded || !(headers.tcp || layout.udp) {
             return None;
         }
         let flags = if headers.tcp { Flags(frame[headers.l4 + 13]) } else { Flags::ACK };
@@ -169,7 +172,7 @@ impl OpenRun {
         let first = self.layout.prefix..self.layout.prefix + self.first_len;
         let payload_len = range.len().checked_sub(headers.header_len)?;
         let len = self.len + payload_len;
-        let fits = payload_len != 0 && range.len() <= self.first_len && len <= room;
+        let fits = payload_len != 0 && len <= room;
         if self.closed || !fits || len - headers.l3 > PACKET_MAX {
             return None;
         }
@@ -251,14 +254,11 @@ impl OpenRun {
 
 /// The checksums of a frame without padding are right, or the transport's is partial.
 fn is_right(headers: &Headers, frame: &[u8]) -> bool {
-    let Headers { l3, l4, v6, tcp, .. } = *headers;
+    let Headers { l3, l4, v6, .. } = *headers;
     if !v6 && sum(&frame[l3..l4]) != 0xffff {
         return false;
     }
     let field = headers.checksum(frame);
-    if !tcp && field == 0 {
-        return false;
-    }
     let pseudo = headers.pseudo(frame, (frame.len() - l4) as u16);
     field == pseudo || add(pseudo, sum(&frame[l4..])) == 0xffff
 }

@@ -39,6 +39,7 @@
 //! - Writing IPv4 options, IPv6 extension headers and fragments; reading them is supported.
 //! - SCTP beyond its ports and answers out of the blue: its CRC32c is not verified.
 //! - Reassembly: a fragment's tail has no ports.
+//! - Segmentation behind IPv6 extension headers, and of UDP into IP fragments.
 //! - IEEE 802.3 frames beyond their length: LLC and SNAP are payload.
 
 #![no_std]

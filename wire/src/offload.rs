@@ -13,6 +13,9 @@ use crate::protocol::Protocol;
 use crate::vnet::{Flags, GsoType, Header};
 use crate::{L3, L4, Meta, ipv6, tcp, udp};
 
+#[cfg(test)]
+mod tests;
+
 /// Offsets of an unfragmented TCP or UDP packet over IPv4, or over IPv6 without extension headers.
 ///
 /// All lie within the frame: `l3 < l4 < header_len <= end <= frame.len()`.
@@ -109,7 +112,8 @@ impl Headers {
         Header {
             flags: Flags::NEEDS_CSUM,
             gso_type,
-            hdr_len: self.header_len as u16,
+            // As a TAP gives it.
+            hdr_len: if gso_size == 0 { 0 } else { self.header_len as u16 },
             gso_size,
             csum_start: self.l4 as u16,
             csum_offset: self.checksum_offset(),

@@ -23,6 +23,9 @@ use crate::tcp;
 use crate::tcp::Flags;
 use crate::vnet::{GsoType, Header};
 
+#[cfg(test)]
+mod tests;
+
 /// An obstacle to segmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentationError {

@@ -111,21 +111,16 @@ impl<R: Ring> UringEngine<R> {
     /// that there is room again; frames that came meanwhile wait in `early` for the next round.
     fn push(&mut self, pool: &mut Pool, op: Op) -> Result<(), Op> {
         let Err(op) = self.ring.push(pool, op) else { return Ok(()) };
-        if self.flush(pool) { self.ring.push(pool, op) } else { Err(op) }
-    }
-
-    /// Submits what is queued, and settles what has ended. False if the kernel refuses.
-    fn flush(&mut self, pool: &mut Pool) -> bool {
         self.stats.syscalls += 1;
         self.stats.queue_flushes += 1;
         if self.ring.enter(Wait::No, 0).is_err() {
-            return false;
+            return Err(op);
         }
         self.queued_writes = 0;
         let mut early = std::mem::take(&mut self.early);
         self.reap_completions(pool, &mut early);
         self.early = early;
-        true
+        self.ring.push(pool, op)
     }
 
     fn reap_completions(&mut self, pool: &mut Pool, received: &mut Vec<Received>) {

@@ -2,6 +2,9 @@
 //!
 //! A message refers to itself, so it must not move between preparation and the end of the call.
 
+#[cfg(test)]
+mod tests;
+
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr;

@@ -1,11 +1,8 @@
 //! Stage 3: admits frames by port state, VLAN, addresses and length; sets network and FDB keys.
 
-use std::net::IpAddr;
-
 use fastpath::Pool;
 use wire::meta::{L3, L4};
-use wire::ndp::Message;
-use wire::{EtherType, MacAddr, arp};
+use wire::{EtherType, MacAddr};
 
 use super::batch::FrameCtx;
 use super::overlay::Overlay;
@@ -126,23 +123,11 @@ fn refuse_remote(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> Option<DropR
     }
 }
 
-/// Whether ARP or a neighbour advertisement says that somebody on another node has the gateway's address.
+/// Whether ARP or ND says that somebody on another node has the gateway's address.
 #[inline]
 fn claims_gateway(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> bool {
-    let claimed: Option<IpAddr> = match (ctx.meta.l3, ctx.meta.l4) {
-        (L3::Arp, _) => {
-            let packet = arp::Packet::new_checked(ctx.meta.l3_bytes(pool.ethernet(&ctx.frame)));
-            packet.ok().map(|packet| arp::Repr::parse(&packet).sender_ip.into())
-        }
-        (L3::Ipv6, L4::Icmpv6) => {
-            match Message::parse(ctx.meta.l4_bytes(pool.ethernet(&ctx.frame))) {
-                Ok((Message::NeighborAdvert { target, .. }, _)) => Some(target.into()),
-                _ => None,
-            }
-        }
-        _ => None,
-    };
-    claimed.is_some_and(|address| overlay.is_gateway_address(address))
+    let is_either = matches!((ctx.meta.l3, ctx.meta.l4), (L3::Arp, _) | (L3::Ipv6, L4::Icmpv6));
+    is_either && overlay.claims_gateway(&ctx.meta, pool.ethernet(&ctx.frame))
 }
 
 #[inline]

@@ -1,40 +1,16 @@
 //! Stage 9: frames leave for their ports, or for the pool.
 
-use fastpath::engine::Engine;
 use fastpath::{Frame, PortIndex};
 
 use super::batch::FrameCtx;
 use super::overlay::encapsulate::{self, Replication};
 use super::{
-    Batch, DestinationKind, DropReason, FrameIo, Groups, Observer, Snapshot, Tagging, Verdict, edit,
+    Batch, DestinationKind, DropReason, Egress, FrameIo, Groups, Observer, Snapshot, Tagging,
+    Verdict, edit,
 };
 
 #[cfg(test)]
 mod tests;
-
-/// Sends frames to ports. Every engine is one.
-pub trait Egress {
-    /// Whether a port is attached.
-    fn is_open(&self, port: PortIndex) -> bool;
-
-    /// Takes a frame over, and releases it once it is written.
-    fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame);
-}
-
-impl<E: Engine + ?Sized> Egress for E {
-    #[inline]
-    fn is_open(&self, port: PortIndex) -> bool {
-        Engine::is_open(self, port)
-    }
-
-    #[inline]
-    fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame) {
-        if O::IS_ON {
-            io.observer.on_tx(port, io.pool.bytes(&frame));
-        }
-        Engine::send(self, io.pool, port, frame);
-    }
-}
 
 /// Sends or drops every frame of the batch.
 pub(super) fn run(

@@ -74,6 +74,17 @@ impl Case {
         Some((vnet, frame))
     }
 
+    /// The segments, each behind the prefix; the prefix' length, and the distance from one to the next.
+    pub(crate) fn segments(&self) -> Option<(Vec<u8>, usize, usize)> {
+        let (vnet, frame) = self.frame()?;
+        let segments = Segments::new(&vnet, &frame).unwrap();
+        let prefix: Vec<u8> = (0..self.prefix % 64).collect();
+        let all = 0..segments.count();
+        let mut buffer = vec![0; segments.written_len(all.clone(), prefix.len())];
+        assert_eq!(segments.write_all(all, &prefix, &mut buffer), Some(buffer.len()));
+        Some((buffer, prefix.len(), prefix.len() + segments.stride()))
+    }
+
     /// EtherType and IPv4 header, and the sum of the pseudo-header.
     fn ipv4(&self, l4_len: u16, random: &mut Random) -> Option<(Vec<u8>, u16)> {
         let words = 5 + self.ip_options % 11;
@@ -143,20 +154,14 @@ fn sum(bytes: &[u8]) -> u16 {
 /// Segments the frame and coalesces the segments.
 pub(crate) fn check(case: &Case) {
     let Some((vnet, frame)) = case.frame() else { return };
-    let segments = Segments::new(&vnet, &frame).unwrap();
-    let prefix: Vec<u8> = (0..case.prefix % 64).collect();
-    let all = 0..segments.count();
-    let mut buffer = vec![0; segments.written_len(all.clone(), prefix.len())];
-    assert_eq!(segments.write_all(all, &prefix, &mut buffer), Some(buffer.len()));
-    let stride = prefix.len() + segments.stride();
-    assert_eq!(buffer.len().div_ceil(stride), segments.count());
+    let Some((buffer, prefix, stride)) = case.segments() else { return };
+    let count = (frame.len() - usize::from(vnet.hdr_len)).div_ceil(vnet.gso_size.into()).max(1);
+    assert_eq!(buffer.len().div_ceil(stride), count);
     for (index, one) in buffer.chunks(stride).enumerate() {
-        assert_eq!(one[..prefix.len()], prefix);
-        let one = &one[prefix.len()..];
-        assert_eq!(one.len(), segments.frame_len(index));
-        check_segment(&frame, vnet, (index, segments.count()), one);
+        assert!(one[..prefix].iter().copied().eq(0..prefix as u8));
+        check_segment(&frame, vnet, (index, count), &one[prefix..]);
     }
-    check_coalesced(case, &frame, vnet, (prefix.len(), stride), &buffer);
+    check_coalesced(case, &frame, vnet, (prefix, stride), &buffer);
 }
 
 fn check_segment(gso: &[u8], vnet: Header, at: (usize, usize), frame: &[u8]) {

@@ -102,7 +102,7 @@ impl EpollEngine {
 
     fn flush_port(&mut self, pool: &mut Pool, port: PortIndex) {
         let slot = &mut self.slots[port.get()];
-        let frames = std::mem::take(&mut slot.outgoing);
+        let mut frames = std::mem::take(&mut slot.outgoing);
         let Some(sockets) = slot.queue.as_ref().and_then(|queue| queue.sockets()) else { return };
         let mut sends = std::mem::take(&mut self.sends);
         for (index, frame) in frames.iter().enumerate() {
@@ -114,15 +114,14 @@ impl EpollEngine {
             let parts = header.parts(frame.len() - LEN, slot.segmentation);
             sends.extend(parts.map(|part| Outgoing { frame: index, header, socket, part }));
         }
-        // Stable: the datagrams of a flow have one socket, and stay in order.
-        sends.sort_by_key(|send| send.socket);
+        // The datagrams of a flow have one socket, and stay in order.
+        sends.sort_unstable_by_key(|send| (send.socket, send.frame, send.part.start));
         self.transmit(pool, port, &frames, &sends);
         sends.clear();
         self.sends = sends;
         self.queued -= frames.len();
-        for frame in frames {
-            pool.release(frame);
-        }
+        frames.drain(..).for_each(|frame| pool.release(frame));
+        self.slots[port.get()].outgoing = frames;
     }
 
     fn transmit(&mut self, pool: &Pool, port: PortIndex, frames: &[Frame], sends: &[Outgoing]) {

@@ -1,7 +1,8 @@
 //! Sends of a port of datagrams.
 //!
 //! A frame leaves by one `sendmsg(2)` with `UDP_SEGMENT`. A kernel that cannot segment on its way out
-//! (udp(7): `EIO`) gets each datagram by itself, from then on as long as the port is attached.
+//! (udp(7): `EIO`) gets each datagram by itself, from then on as long as the port is attached. Sends end within
+//! the next system call, and a full submission queue is flushed: they need no limit of their own.
 
 use std::os::fd::AsRawFd;
 
@@ -10,7 +11,6 @@ use super::ring::{Op, Ring};
 use super::slot::State;
 use crate::datagram::{Header, LEN, Part};
 use crate::engine::port_queue::is_refused_segmentation;
-use crate::limits::WRITES_PER_PORT_MAX;
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, TxDrop};
 
@@ -47,9 +47,6 @@ impl<R: Ring> UringEngine<R> {
             return pool.release(frame);
         };
         for part in header.parts(frame.len() - LEN, segmentation) {
-            if self.slots[port.get()].writes >= WRITES_PER_PORT_MAX {
-                self.flush(pool);
-            }
             let pushed = match pool.share(&frame) {
                 Some(frame) => self.push(pool, Op::Transmit { port, frame, socket, part }),
                 None => {

@@ -10,7 +10,6 @@
 //! any          | the host's port                 | the gateway's MAC address becomes the interface's
 //! container    | the interface's MAC address     | as to the gateway's, unless it is for an address of the host
 //! VTEP         | the interface's MAC address     | dropped as tunnel-gateway, unless it is for an address of the host
-//! VTEP         | ARP or ND of the gateway        | dropped as tunnel-gateway
 //! the host     | from the gateway's address      | to local ports only; dropped as tunnel-gateway for a VTEP
 //! ```
 
@@ -62,14 +61,13 @@ pub(in crate::datapath) fn ingress(batch: &mut Batch, pool: &Pool, snapshot: &Sn
             let frame = || pool.ethernet(&ctx.frame);
             if ctx.is_from_tunnel() {
                 let is_to_host = ctx.dst.mac() == host.mac;
-                let is_refused = speaks_as(&ctx.meta, frame(), overlay)
-                    || is_to_host
-                        && packet(&ctx.meta, frame()).is_some_and(|(_, to)| !host.has(to));
+                let is_refused =
+                    is_to_host && packet(&ctx.meta, frame()).is_some_and(|(_, to)| !host.has(to));
                 if is_refused {
                     ctx.verdict = Verdict::Drop(DropReason::TunnelGateway);
                 }
             } else if ctx.port == host.port {
-                if ctx.dst.is_multicast() && is_from_gateway(&ctx.meta, frame(), overlay) {
+                if ctx.dst.is_multicast() && overlay.is_from_gateway(&ctx.meta, frame()) {
                     ctx.verdict = Verdict::FloodPorts;
                 }
             } else if ctx.dst.mac() == host.mac
@@ -103,7 +101,7 @@ pub(in crate::datapath) fn egress(batch: &mut Batch, pool: &mut Pool, snapshot: 
                 }
                 DestinationKind::Tunnel(_)
                     if ctx.port == host.port
-                        && is_from_gateway(&ctx.meta, pool.ethernet(&ctx.frame), overlay) =>
+                        && overlay.is_from_gateway(&ctx.meta, pool.ethernet(&ctx.frame)) =>
                 {
                     ctx.verdict = Verdict::Drop(DropReason::TunnelGateway);
                 }
@@ -124,26 +122,29 @@ fn readdress(ctx: &mut FrameCtx, pool: &mut Pool, mac: MacAddr) -> bool {
     true
 }
 
-/// Whether a frame has the gateway as its sender: of the packet, or of an answer.
-fn is_from_gateway(meta: &Meta, frame: &[u8], overlay: &Overlay) -> bool {
-    speaks_as(meta, frame, overlay)
-        || packet(meta, frame).is_some_and(|(from, _)| overlay.is_gateway_address(from))
-}
-
-/// Whether it is ARP or ND that says where the gateway is.
-fn speaks_as(meta: &Meta, frame: &[u8], overlay: &Overlay) -> bool {
-    let said: Option<IpAddr> = match (meta.l3, meta.l4) {
-        (L3::Arp, _) => arp::Packet::new_checked(meta.l3_bytes(frame))
-            .ok()
-            .map(|packet| arp::Repr::parse(&packet).sender_ip.into()),
-        (L3::Ipv6, L4::Icmpv6) => match Message::parse(meta.l4_bytes(frame)) {
-            Ok((Message::NeighborAdvert { target, .. }, _)) => Some(target.into()),
-            Ok((Message::NeighborSolicit { .. }, _)) => packet(meta, frame).map(|(from, _)| from),
+impl Overlay {
+    /// Whether ARP or ND says that its sender has the gateway's address.
+    pub(in crate::datapath) fn claims_gateway(&self, meta: &Meta, frame: &[u8]) -> bool {
+        let claimed: Option<IpAddr> = match (meta.l3, meta.l4) {
+            (L3::Arp, _) => {
+                let packet = arp::Packet::new_checked(meta.l3_bytes(frame)).ok();
+                packet.map(|packet| arp::Repr::parse(&packet).sender_ip.into())
+            }
+            (L3::Ipv6, L4::Icmpv6) => match Message::parse(meta.l4_bytes(frame)) {
+                Ok((Message::NeighborAdvert { target, .. }, _)) => Some(target.into()),
+                Ok((Message::NeighborSolicit { .. }, _)) => packet(meta, frame).map(|it| it.0),
+                _ => None,
+            },
             _ => None,
-        },
-        _ => None,
-    };
-    said.is_some_and(|address| overlay.is_gateway_address(address))
+        };
+        claimed.is_some_and(|address| self.is_gateway_address(address))
+    }
+
+    /// Whether the sender of a frame is the gateway: of a packet, or by ARP and ND.
+    fn is_from_gateway(&self, meta: &Meta, frame: &[u8]) -> bool {
+        let is_source = |(from, _)| self.is_gateway_address(from);
+        self.claims_gateway(meta, frame) || packet(meta, frame).is_some_and(is_source)
+    }
 }
 
 /// Source and destination of an IP packet.

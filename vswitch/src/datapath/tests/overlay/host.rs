@@ -6,6 +6,7 @@ use fastpath::limits::VNET_LEN;
 use wire::{MacAddr, arp, frames};
 
 use super::nodes::{GATEWAY, GATEWAY6, Nodes, VNI, ip, ip6, mac, vxlan};
+use super::traffic;
 use crate::datapath::*;
 
 /// The gateway's MAC address, and that of the host's interface on the first node.
@@ -44,13 +45,7 @@ fn datagram(dst: MacAddr, to: Ipv4Addr) -> Vec<u8> {
 }
 
 fn from(dst: MacAddr, src: MacAddr, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
-    let ip = wire::ip::Repr::V4(wire::ipv4::Repr::new(from, to, wire::Protocol::UDP));
-    let udp = wire::udp::Repr { src_port: 40_000, dst_port: 7000 };
-    let mut bytes = vec![0; 128];
-    let link = frames::Link::new(src, dst);
-    let len = frames::udp(&mut bytes[VNET_LEN..], &link, &ip, &udp, b"x").expect("room");
-    bytes.truncate(VNET_LEN + len);
-    bytes
+    traffic::udp_between((src, from.into()), (dst, to.into()), b"x")
 }
 
 fn destination(frame: &[u8]) -> MacAddr {
@@ -96,7 +91,7 @@ fn the_host_speaks_to_other_nodes_from_its_own_address_only() {
     nodes.inject(0, PORT, from(mac(1, 0), HOST_MAC, GATEWAY, ip(1, 0)));
     nodes.run();
     assert_eq!(nodes.sent(1, 0).len(), 0, "the answer would go to the gateway of that node");
-    assert_eq!(nodes.drops(0, DropReason::TunnelGateway), 1);
+    assert_eq!(nodes.sims[0].drops(PORT, DropReason::TunnelGateway), 1);
     // To containers of its own node it may be the gateway.
     nodes.inject(0, PORT, from(mac(0, 0), HOST_MAC, GATEWAY, ip(0, 0)));
     nodes.run();
@@ -135,11 +130,12 @@ fn no_node_hears_where_the_gateway_of_another_is() {
     let peer = nodes.address(1);
     let advert = frames::solicited_na(mac(1, 0), GATEWAY6, true, (mac(0, 0), ip6(0, 0)));
     let announced = frames::arp(mac(0, 0), &reply);
-    for frame in [&announced[..], &advert] {
+    let asked = frames::neighbor_solicit(mac(1, 0), GATEWAY6, ip6(0, 0));
+    for frame in [&announced[..], &advert, &asked] {
         nodes.inject_datagram(0, peer, &vxlan(VNI, &with_header(frame)));
     }
     nodes.run();
     assert_eq!(nodes.counts(), [[0; 3]; 2]);
-    assert_eq!(nodes.drops(0, DropReason::TunnelGateway), 2);
+    assert_eq!(nodes.drops(0, DropReason::TunnelGateway), 3);
     nodes.check();
 }

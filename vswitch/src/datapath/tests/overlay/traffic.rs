@@ -1,10 +1,12 @@
 //! Packets between containers of an overlay.
 
+use std::net::IpAddr;
+
 use fastpath::limits::VNET_LEN;
 use wire::frames::{self, Link};
 use wire::meta::Meta;
 use wire::vnet::{Flags, GsoType, Header};
-use wire::{checksum, ip, ipv4, ipv6};
+use wire::{MacAddr, checksum, ip, ipv4, ipv6};
 
 use super::nodes::{ip as v4, ip6 as v6, mac};
 
@@ -27,6 +29,22 @@ fn whole(build: impl FnOnce(&mut [u8]) -> Result<usize, wire::Error>) -> Vec<u8>
     let len = build(&mut bytes[VNET_LEN..]).expect("room");
     bytes.truncate(VNET_LEN + len);
     bytes
+}
+
+/// A UDP datagram between any addresses.
+pub(super) fn udp_between(
+    from: (MacAddr, IpAddr),
+    to: (MacAddr, IpAddr),
+    payload: &[u8],
+) -> Vec<u8> {
+    let protocol = wire::Protocol::UDP;
+    let ip = match (from.1, to.1) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => ip::Repr::V4(ipv4::Repr::new(from, to, protocol)),
+        (IpAddr::V6(from), IpAddr::V6(to)) => ip::Repr::V6(ipv6::Repr::new(from, to, protocol)),
+        _ => panic!("one family"),
+    };
+    let udp = wire::udp::Repr { src_port: 5000, dst_port: 7000 };
+    whole(|buffer| frames::udp(buffer, &Link::new(from.0, to.0), &ip, &udp, payload))
 }
 
 /// A UDP datagram from a port.
