@@ -60,7 +60,7 @@ impl Pipeline {
         let mut remotes = RemoteTable::default();
         (0..endpoints).for_each(|n| remotes.insert(remote(n)));
         let vteps = (0..NODES).map(VtepIndex).collect();
-        conf.overlay = Some(NetworkOverlay { vni, vteps, remotes, host: None });
+        conf.overlay = Some(NetworkOverlay { vni, vteps, remotes });
         let vteps = (0..NODES)
             .map(|node| Some(VtepConf { address: address(node), mtu: 1500, is_learning: false }));
         let tunnel = TunnelConf::new(TUNNEL, vteps.collect());

@@ -86,7 +86,7 @@ pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
 pub use multicast::Groups;
 pub use neighbours::Neighbour;
 pub use network_index::NetworkIndex;
-pub use overlay::{HostEndpoint, NetworkOverlay, Remote, RemoteTable, TunnelConf, VtepConf};
+pub use overlay::{NetworkOverlay, Remote, RemoteTable, TunnelConf, VtepConf};
 pub use port_kind::PortKind;
 pub use router::{
     EgressMode, ReachableNetwork, RouteAction, RouteLayer, RouteTable, RouterConf, RouterState,
@@ -283,12 +283,14 @@ pub fn run<O: Observer>(
     learn::run(now, batch, snapshot, state, io.stats);
     dhcp::run(now, batch, io.pool, snapshot, &mut state.dhcp);
     multicast::run(now, batch, io.pool, snapshot, state);
+    overlay::host::ingress(batch, io.pool, snapshot, &state.fdb);
     router::run(now, batch, snapshot, state, io);
-    lookup::run(now, batch, io.pool, snapshot, &state.fdb);
+    lookup::run(now, batch, snapshot, &state.fdb);
     police::storm(now, batch, io.pool, snapshot);
     if let Some(tunnel) = &mut state.tunnel {
         overlay::path::run(now, batch, snapshot, tunnel, io);
     }
+    overlay::host::egress(batch, io.pool, snapshot);
     edit::run(batch, io.pool, snapshot);
     let loop_table = state.loops.table();
     if snapshot.limited().rate_out || loop_table.any_blocked(now) {

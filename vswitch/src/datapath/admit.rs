@@ -1,11 +1,8 @@
 //! Stage 3: admits frames by port state, VLAN, addresses and length; sets network and FDB keys.
 
-use std::net::IpAddr;
-
 use fastpath::Pool;
 use wire::meta::{L3, L4};
-use wire::ndp::Message;
-use wire::{EtherType, MacAddr, arp};
+use wire::{EtherType, MacAddr};
 
 use super::batch::FrameCtx;
 use super::overlay::Overlay;
@@ -24,7 +21,7 @@ const MAC_CONTROL: EtherType = EtherType(0x8808);
 
 /// Sets the keys of admitted frames and drops the rest. Prefetches their FDB buckets for the next
 /// stages.
-pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, fdb: &Fdb) {
+pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
     let mut has_groups = false;
     for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
         let conf = snapshot.port(run[0].port);
@@ -70,7 +67,7 @@ pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, fdb: 
 /// Frames of the uplink and of the service skip to the router; those of other nodes have their network by the VNI.
 /// Frames of unknown ports are dropped. Returns whether any admitted frame is multicast.
 #[inline(never)]
-fn of_no_network(run: &mut [FrameCtx], pool: &mut Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
+fn of_no_network(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
     if !snapshot.is_shared_by_networks(run[0].port) {
         run.iter_mut().for_each(|ctx| ctx.verdict = Verdict::Drop(DropReason::PortUnknown));
     } else if snapshot.tunnel_at(run[0].port).is_some() {
@@ -81,7 +78,7 @@ fn of_no_network(run: &mut [FrameCtx], pool: &mut Pool, snapshot: &Snapshot, fdb
 }
 
 /// Admits frames of a VTEP for one network.
-fn of_vtep(run: &mut [FrameCtx], pool: &mut Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
+fn of_vtep(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
     const VLANS: PortVlans = PortVlans::access(0);
     let (network, source) = (run[0].network, run[0].source.kind());
     let DestinationKind::Tunnel(vtep) = source else { return false };
@@ -95,13 +92,7 @@ fn of_vtep(run: &mut [FrameCtx], pool: &mut Pool, snapshot: &Snapshot, fdb: &Fdb
         let refused = match spanning {
             Some((conf, overlay)) => {
                 let tagged = VLANS.admit(&ctx.meta).err();
-                let refused = tagged.or_else(|| refuse(ctx, conf));
-                let refused = refused.or_else(|| refuse_remote(ctx, overlay, pool));
-                let is_for_host = refused.is_none() && overlay.is_host_mac(ctx.meta.dst);
-                match is_for_host && !overlay.enter_to_host(ctx, pool) {
-                    true => Some(DropReason::TunnelGateway),
-                    false => refused,
-                }
+                tagged.or_else(|| refuse(ctx, conf)).or_else(|| refuse_remote(ctx, overlay, pool))
             }
             None => Some(DropReason::TunnelUnknownVni),
         };
@@ -132,23 +123,11 @@ fn refuse_remote(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> Option<DropR
     }
 }
 
-/// Whether ARP or a neighbour advertisement says that somebody on another node has the gateway's address.
+/// Whether ARP or ND says that somebody on another node has the gateway's address.
 #[inline]
 fn claims_gateway(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> bool {
-    let claimed: Option<IpAddr> = match (ctx.meta.l3, ctx.meta.l4) {
-        (L3::Arp, _) => {
-            let packet = arp::Packet::new_checked(ctx.meta.l3_bytes(pool.ethernet(&ctx.frame)));
-            packet.ok().map(|packet| arp::Repr::parse(&packet).sender_ip.into())
-        }
-        (L3::Ipv6, L4::Icmpv6) => {
-            match Message::parse(ctx.meta.l4_bytes(pool.ethernet(&ctx.frame))) {
-                Ok((Message::NeighborAdvert { target, .. }, _)) => Some(target.into()),
-                _ => None,
-            }
-        }
-        _ => None,
-    };
-    claimed.is_some_and(|address| overlay.is_gateway_address(address))
+    let is_either = matches!((ctx.meta.l3, ctx.meta.l4), (L3::Arp, _) | (L3::Ipv6, L4::Icmpv6));
+    is_either && overlay.claims_gateway(&ctx.meta, pool.ethernet(&ctx.frame))
 }
 
 #[inline]

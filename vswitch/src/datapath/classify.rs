@@ -87,8 +87,7 @@ fn asked(
         ctx.verdict = Verdict::Drop(DropReason::TunnelGateway);
         return None;
     }
-    let host = overlay.filter(|_| ctx.is_from_tunnel()).and_then(|it| it.host_mac(address));
-    let known = host.or_else(|| known_mac(ctx, address, snapshot, network));
+    let known = known_mac(ctx, address, snapshot, network);
     if is_gateway && known.is_none() {
         ctx.verdict = Verdict::FloodPorts;
     }

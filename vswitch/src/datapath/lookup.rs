@@ -1,7 +1,7 @@
 //! Stage 7: looks destinations up in the FDB; unknown ones are flooded. In a network that spans nodes, endpoints that
 //! control names come first.
 
-use fastpath::{Nanos, Pool};
+use fastpath::Nanos;
 
 use super::DestinationKind::{Port, Tunnel};
 use super::batch::FrameCtx;
@@ -10,7 +10,7 @@ use super::snapshot::Network;
 use super::{Batch, Destination, DropReason, Fdb, Snapshot, Verdict, VtepIndex};
 
 /// Decides every frame that is still pending.
-pub(super) fn run(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
+pub(super) fn run(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
     let now_s = now.seconds();
     for run in batch.frames.chunk_by_mut(FrameCtx::same_ingress) {
         let Some(network) = snapshot.network(run[0].network) else {
@@ -19,7 +19,7 @@ pub(super) fn run(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapsho
             continue;
         };
         if let Some(overlay) = &network.overlay {
-            of_overlay(run, (pool, snapshot), (network, overlay), fdb, now_s);
+            of_overlay(run, snapshot, (network, overlay), fdb, now_s);
             continue;
         }
         for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
@@ -58,7 +58,7 @@ fn local(ctx: &FrameCtx, snapshot: &Snapshot, network: &Network, found: Verdict)
 #[inline(never)]
 fn of_overlay(
     run: &mut [FrameCtx],
-    (pool, snapshot): (&Pool, &Snapshot),
+    snapshot: &Snapshot,
     (network, overlay): (&Network, &Overlay),
     fdb: &Fdb,
     now_s: u32,
@@ -66,14 +66,14 @@ fn of_overlay(
     for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
         let is_remote = ctx.is_from_tunnel();
         if !is_remote && let Some(vtep) = overlay.remote(ctx.dst) {
-            ctx.verdict = to_vtep(ctx, (pool, snapshot), (network, overlay), vtep);
+            ctx.verdict = to_vtep(ctx, snapshot, (network, overlay), vtep);
             continue;
         }
         let found = layer_2(ctx, fdb, now_s, network.ageing_s);
         ctx.verdict = match found {
             Verdict::Unicast(destination) => match destination.kind() {
                 Tunnel(vtep) if overlay.has(vtep) && ctx.dst.vlan() == 0 => {
-                    to_vtep(ctx, (pool, snapshot), (network, overlay), vtep)
+                    to_vtep(ctx, snapshot, (network, overlay), vtep)
                 }
                 // The entry is older than the configuration.
                 Tunnel(_) => Verdict::Flood,
@@ -89,7 +89,7 @@ fn of_overlay(
 
 fn to_vtep(
     ctx: &FrameCtx,
-    (pool, snapshot): (&Pool, &Snapshot),
+    snapshot: &Snapshot,
     (network, overlay): (&Network, &Overlay),
     vtep: VtepIndex,
 ) -> Verdict {
@@ -97,8 +97,7 @@ fn to_vtep(
     let may_talk = |port| !network.has_isolated || snapshot.may_talk(ctx.port, port);
     match tunnel {
         _ if ctx.is_from_tunnel() => Verdict::Drop(DropReason::TunnelToTunnel),
-        _ if overlay.is_gateway(ctx.dst.mac()) => Verdict::Drop(DropReason::TunnelGateway),
-        _ if overlay.is_gateway(ctx.src.mac()) && !overlay.is_from_host(ctx, snapshot, pool) => {
+        _ if overlay.is_gateway(ctx.src.mac()) || overlay.is_gateway(ctx.dst.mac()) => {
             Verdict::Drop(DropReason::TunnelGateway)
         }
         Some(port) if !may_talk(port) => Verdict::Drop(DropReason::Isolated),

@@ -29,15 +29,13 @@
 //! - **Isolation**: a VTEP counts as a port that is not isolated; whether a remote endpoint is, nobody knows here.
 //! - **The path's MTU** ([`path`]): a packet too long for its VTEP is dropped as `tunnel-too-big`, with an ICMP error
 //!   of the gateway, or fragmented where IPv4 allows it; the MSS of both directions is clamped.
-//! - **The host** ([`HostEndpoint`], [`host`]) speaks to endpoints of other nodes from an address of its own: at the tunnel
-//!   port the gateway's MAC address is exchanged for one of this node.
+//! - **The host** ([`host`]) has a MAC address and IP addresses of its own beside the gateway's.
 //! - **ARP and ND** questions for remote endpoints are answered here (`datapath/classify.rs`).
 //!
 //! Limits: [`VtepIndex::MAX`] VTEPs; [`TUNNEL_GROUPS_MAX`](super::limits::TUNNEL_GROUPS_MAX) groups of other nodes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use wire::MacAddr;
 use wire::vxlan::Vni;
 
 pub use remote::{Remote, RemoteTable};
@@ -48,7 +46,7 @@ use super::destination::VtepIndex;
 mod compiled;
 pub(super) mod decapsulate;
 pub(super) mod encapsulate;
-mod host;
+pub(super) mod host;
 pub(super) mod path;
 mod remote;
 mod state;
@@ -77,16 +75,4 @@ pub struct NetworkOverlay {
     pub vteps: Vec<VtepIndex>,
     /// Endpoints on other nodes.
     pub remotes: RemoteTable,
-    /// The host itself as an endpoint of this node, if it is one.
-    pub host: Option<HostEndpoint>,
-}
-
-/// The host as an endpoint of its node. Its port has the gateway's MAC address, which every node has: beyond the tunnel
-/// port it has another one, and only with addresses of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostEndpoint {
-    /// Its MAC address on other nodes.
-    pub mac: MacAddr,
-    /// Its addresses, which are not the gateway's.
-    pub addresses: Vec<IpAddr>,
 }

@@ -13,6 +13,7 @@ use wire::vxlan::Vni;
 
 use super::neighbours::NeighbourTable;
 use super::overlay::Overlay;
+use super::overlay::host::HostPort;
 use super::router::{Router, UplinkConf, UplinkLink};
 use super::service::{NameService, NetworkService, ServicePort};
 use super::{
@@ -51,8 +52,9 @@ pub(super) struct Network {
     pub(super) router: Option<Arc<Router>>,
     pub(super) service: Option<NetworkService>,
     pub(super) overlay: Option<Overlay>,
-    /// MAC addresses of its ports, where it has an overlay.
+    /// MAC addresses of its ports, and the host's port, where it has an overlay.
     locals: Vec<MacAddr>,
+    host: Option<HostPort>,
 }
 
 impl Network {
@@ -86,9 +88,20 @@ impl Network {
         let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
         let has_isolated = flood.has_isolated;
         let service = NetworkService::new(index, &conf);
-        let overlay = Overlay::new(&conf, &flood.locals);
-        let locals = flood.locals;
-        Self { conf, ageing_s, members, neighbours, has_isolated, router, service, overlay, locals }
+        let overlay = Overlay::new(&conf, &flood.locals, flood.host.clone());
+        let Flood { locals, host, .. } = flood;
+        Self {
+            conf,
+            ageing_s,
+            members,
+            neighbours,
+            has_isolated,
+            router,
+            service,
+            overlay,
+            locals,
+            host,
+        }
     }
 }
 
@@ -98,6 +111,7 @@ impl Network {
         self.conf == *conf
             && self.has_isolated == flood.has_isolated
             && self.locals == flood.locals
+            && self.host == flood.host
             && *self.members == flood.members
     }
 }
@@ -108,6 +122,7 @@ struct Flood {
     members: Members,
     has_isolated: bool,
     locals: Vec<MacAddr>,
+    host: Option<HostPort>,
 }
 
 /// Numbers of those parts that a worker keeps state of. Equal numbers are equal parts; NAT has the epoch
@@ -183,6 +198,10 @@ impl Snapshot {
                 flood.has_isolated |= conf.isolation == Isolation::Isolated;
                 let spans_nodes = networks[usize::from(conf.network.0)].overlay.is_some();
                 flood.locals.extend(spans_nodes.then_some(conf.mac));
+                if spans_nodes && conf.kind == PortKind::Host {
+                    let (mac, addresses) = (conf.mac, conf.addresses.clone());
+                    flood.host = Some(HostPort { port, mac, addresses });
+                }
                 next.has_trunks |= conf.vlans.is_trunk();
             }
             if next.ports.len() <= port.get() {

@@ -10,7 +10,7 @@ pub fn parse(batch: &mut Batch, io: &mut FrameIo<'_, impl Observer>) {
 }
 
 /// Stage 3, with the source guard.
-pub fn admit(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, fdb: &Fdb) {
+pub fn admit(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
     super::admit::run(batch, pool, snapshot, fdb);
 }
 
@@ -25,8 +25,8 @@ pub fn learn(now: Nanos, batch: &Batch, snapshot: &Snapshot, state: &mut State, 
 }
 
 /// Stage 7.
-pub fn lookup(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {
-    super::lookup::run(now, batch, pool, snapshot, fdb);
+pub fn lookup(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb) {
+    super::lookup::run(now, batch, snapshot, fdb);
 }
 
 /// Stage 8.

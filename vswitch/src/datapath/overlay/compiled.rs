@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use wire::MacAddr;
 use wire::vxlan::Vni;
 
+use super::RemoteTable;
+use super::host::HostPort;
 use super::remote::MacTable;
-use super::{HostEndpoint, RemoteTable};
 use crate::datapath::destination::VtepIndex;
 use crate::datapath::{Key, NetworkConf};
 
@@ -19,16 +20,21 @@ pub(in crate::datapath) struct Overlay {
     /// The same, a bit each.
     has: Vec<u64>,
     pub(in crate::datapath) remotes: RemoteTable,
-    pub(super) gateway: MacAddr,
-    pub(super) host: Option<HostEndpoint>,
+    gateway: MacAddr,
     gateways: Vec<IpAddr>,
     /// MAC addresses of the network's own ports.
     locals: MacTable,
+    /// The host's port, where it has one.
+    pub(in crate::datapath) host: Option<HostPort>,
 }
 
 impl Overlay {
-    /// Compiles the overlay of a network with ports of these MAC addresses.
-    pub(in crate::datapath) fn new(conf: &NetworkConf, locals: &[MacAddr]) -> Option<Self> {
+    /// Compiles the overlay of a network with ports of these MAC addresses, and the host's among them.
+    pub(in crate::datapath) fn new(
+        conf: &NetworkConf,
+        locals: &[MacAddr],
+        host: Option<HostPort>,
+    ) -> Option<Self> {
         let overlay = conf.overlay.as_ref()?;
         let mut vteps = overlay.vteps.clone();
         vteps.sort_unstable();
@@ -38,16 +44,19 @@ impl Overlay {
         vteps.iter().for_each(|vtep| has[usize::from(vtep.0) / 64] |= 1 << (vtep.0 % 64));
         let service = conf.service.iter().flat_map(|service| &service.gateways);
         let router = conf.router.iter().flat_map(|router| &router.gateways);
-        let host = overlay.host.as_ref().map(|host| host.mac);
+        // A network without an uplink and names has neither.
+        let of_gateway = conf.neighbours.iter().filter(|it| it.mac == conf.mac);
+        let of_host = of_gateway
+            .flat_map(|it| it.ipv4.map(IpAddr::V4).into_iter().chain(it.ipv6.map(IpAddr::V6)));
         Some(Self {
             vni: overlay.vni,
             vteps,
             has,
             remotes: overlay.remotes.clone(),
             gateway: conf.mac,
-            host: overlay.host.clone(),
-            gateways: router.chain(service).copied().collect(),
-            locals: locals.iter().copied().chain(host).collect(),
+            gateways: router.chain(service).copied().chain(of_host).collect(),
+            locals: locals.iter().copied().collect(),
+            host,
         })
     }
 
@@ -62,6 +71,11 @@ impl Overlay {
     #[inline]
     pub(in crate::datapath) fn is_gateway(&self, mac: MacAddr) -> bool {
         mac == self.gateway
+    }
+
+    /// The gateway's MAC address.
+    pub(in crate::datapath) fn gateway(&self) -> MacAddr {
+        self.gateway
     }
 
     /// Whether an IP address is the gateway's.

@@ -39,11 +39,6 @@ pub(in crate::datapath) fn run(
             ctx.verdict = Verdict::Drop(DropReason::NoBuffer);
             continue;
         }
-        // Lookup lets no other frame of the gateway pass.
-        if overlay.is_gateway(ctx.meta.src) && !overlay.leave_as_host(ctx, io.pool) {
-            ctx.verdict = Verdict::Drop(DropReason::TunnelGateway);
-            continue;
-        }
         if ctx.meta.l3_len > vtep.mtu {
             fit_path(now, ctx, (network, overlay), vtep.mtu, state, io);
         } else if vtep.mtu < network.conf.mtu {

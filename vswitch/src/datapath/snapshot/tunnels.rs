@@ -37,6 +37,12 @@ impl Snapshot {
         self.tunnel.as_deref().filter(|tunnel| tunnel.port() == port)
     }
 
+    /// Whether any network spans nodes.
+    #[inline]
+    pub(in crate::datapath) fn has_overlays(&self) -> bool {
+        !self.vnis.is_empty()
+    }
+
     /// A VTEP that a network has.
     #[inline]
     pub(in crate::datapath) fn vtep(&self, vtep: VtepIndex) -> Option<&VtepConf> {

@@ -109,7 +109,7 @@ fn networks_are_told_apart_by_their_vni() {
     sim.differ(|index, network| {
         let vni = wire::vxlan::Vni::new(7 + u32::from(index)).expect("24 bits");
         let (vteps, remotes) = (vec![VtepIndex(0)], RemoteTable::default());
-        network.overlay = Some(NetworkOverlay { vni, vteps, remotes, host: None });
+        network.overlay = Some(NetworkOverlay { vni, vteps, remotes });
     });
     for (vni, reached) in [(7, [1, 1, 0, 0, 0]), (8, [0, 0, 1, 1, 0])] {
         let vni = wire::vxlan::Vni::new(vni).expect("24 bits");

@@ -87,7 +87,6 @@ impl Nodes {
                 vni: VNI,
                 vteps: others(node, count).collect(),
                 remotes: remotes(node, count),
-                host: None,
             };
             sim.network(|network| {
                 network.mtu = PATH_MTU;
