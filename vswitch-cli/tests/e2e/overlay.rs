@@ -37,8 +37,10 @@ fn two_hosts(family: Family) {
     transfer(n1.netns(), &b, b.v4(), 4);
     // The gateway is each node's own, for both the same.
     assert_eq!((a.gateway(), a.gateway6()), (b.gateway(), b.gateway6()));
-    a.ping(a.gateway());
-    b.ping(b.gateway6());
+    for container in [&a, &b] {
+        container.ping(container.gateway());
+        container.ping(container.gateway6());
+    }
     let neighbour = |netns: &testkit::Netns, to: IpAddr| {
         let text = netns.ok(&["ip", "neigh", "show", &to.to_string()]);
         text.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).map(str::to_owned)

@@ -19,7 +19,7 @@ fn beside_kernel(family: Family) -> (Host, Container, Netns) {
     host.up(&["--underlay", &family.address(1).to_string()]);
     let mut create = vec!["network", "create", "--overlay", "--vni", "42"];
     create.extend(["--subnet", "10.50.0.0/16", "--subnet", "fd00:50::/64"]);
-    create.extend(["--ip-range", "10.50.1.0/24", "blue"]);
+    create.extend(["--ip-range", "10.50.1.0/24", "--ip-range", "fd00:50::1:0/112", "blue"]);
     host.ok(&create);
     host.ok(&["network", "peer", "add", "blue", &family.address(2).to_string()]);
     let a = host.container_with("a", &["--network", "blue"]);
@@ -81,12 +81,12 @@ fn bridge_with_a_container(family: Family) {
     let b = Netns::new("b");
     join(&peer, "veth", &b, "eth0");
     peer.run_lines(&[
-        "ip link add br type bridge",
+        "ip link add br42 type bridge",
         &vxlan(family, "nolearning"),
         &format!("bridge fdb append 00:00:00:00:00:00 dev vx dst {remote}"),
-        &format!("ip link set vx master br mtu {}", family.mtu()),
-        "ip link set veth master br",
-        "ip link set br up",
+        &format!("ip link set vx master br42 mtu {}", family.mtu()),
+        "ip link set veth master br42",
+        "ip link set br42 up",
         "ip link set vx up",
     ]);
     b.run_lines(&[
