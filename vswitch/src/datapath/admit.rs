@@ -25,7 +25,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
     let mut has_groups = false;
     for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
         let conf = snapshot.port(run[0].port);
-        let conf = conf.and_then(|port| Some((port, snapshot.network(port.network)?)));
+        let conf = conf.and_then(|port| Some((port, &snapshot.network(port.network)?.conf)));
         let Some((port, network)) = conf else {
             has_groups |= of_no_network(run, pool, snapshot, fdb);
             continue;
@@ -41,11 +41,7 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
             };
             ctx.src = Key::new(ctx.network, vlan, ctx.meta.src);
             ctx.dst = Key::new(ctx.network, vlan, ctx.meta.dst);
-            let refused = match port.enabled {
-                true => refuse(ctx, &network.conf),
-                false => Some(DropReason::PortDisabled),
-            };
-            match refused {
+            match refuse(ctx, port.enabled, network) {
                 None => {
                     has_groups |= ctx.dst.is_multicast();
                     ctx.src_buckets = fdb.buckets_of(ctx.src);
@@ -57,11 +53,20 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
         if let Some(guard) = &port.guard {
             guard::run(guard, run, pool);
         }
-        if let Some(overlay) = &network.overlay {
-            run.iter().for_each(|ctx| overlay.remotes.prefetch(ctx.dst.mac()));
+        if snapshot.tunnel().is_some() {
+            prefetch_remotes(run, snapshot);
         }
     }
     batch.has_groups = has_groups;
+}
+
+/// Prefetches endpoints of other nodes for the lookup.
+#[inline(never)]
+fn prefetch_remotes(run: &[FrameCtx], snapshot: &Snapshot) {
+    let network = run.first().and_then(|ctx| snapshot.network(ctx.network));
+    if let Some(overlay) = network.and_then(|network| network.overlay.as_ref()) {
+        run.iter().for_each(|ctx| overlay.remotes.prefetch(ctx.dst.mac()));
+    }
 }
 
 /// Frames of the uplink and of the service skip to the router; those of other nodes have their network by the VNI.
@@ -92,7 +97,9 @@ fn of_vtep(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) ->
         let refused = match spanning {
             Some((conf, overlay)) => {
                 let tagged = VLANS.admit(&ctx.meta).err();
-                tagged.or_else(|| refuse(ctx, conf)).or_else(|| refuse_remote(ctx, overlay, pool))
+                tagged
+                    .or_else(|| refuse(ctx, true, conf))
+                    .or_else(|| refuse_remote(ctx, overlay, pool))
             }
             None => Some(DropReason::TunnelUnknownVni),
         };
@@ -131,8 +138,10 @@ fn claims_gateway(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> bool {
 }
 
 #[inline]
-fn refuse(ctx: &FrameCtx, network: &NetworkConf) -> Option<DropReason> {
-    if ctx.src.is_multicast() || ctx.src.mac() == MacAddr::ZERO {
+fn refuse(ctx: &FrameCtx, is_enabled: bool, network: &NetworkConf) -> Option<DropReason> {
+    if !is_enabled {
+        Some(DropReason::PortDisabled)
+    } else if ctx.src.is_multicast() || ctx.src.mac() == MacAddr::ZERO {
         Some(bad_source(ctx.src.mac()))
     } else if ctx.dst.mac().as_u64() & !0xf == RESERVED_GROUP {
         Some(reserved(ctx))

@@ -23,7 +23,10 @@ pub(super) fn run(now: Nanos, batch: &mut Batch, snapshot: &Snapshot, fdb: &Fdb)
             continue;
         }
         for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
-            ctx.verdict = local(ctx, snapshot, network, layer_2(ctx, fdb, now_s, network.ageing_s));
+            ctx.verdict = match layer_2(ctx, fdb, now_s, network.ageing_s) {
+                Verdict::Unicast(destination) => local(ctx, snapshot, network, destination),
+                verdict => verdict,
+            };
         }
     }
 }
@@ -40,17 +43,21 @@ fn layer_2(ctx: &FrameCtx, fdb: &Fdb, now_s: u32, ageing_s: u32) -> Verdict {
     }
 }
 
-/// The verdict of the FDB as the configuration allows it.
-#[inline]
-fn local(ctx: &FrameCtx, snapshot: &Snapshot, network: &Network, found: Verdict) -> Verdict {
-    let Verdict::Unicast(destination) = found else { return found };
+/// The verdict on a destination of the FDB, as the configuration allows it.
+#[inline(always)]
+fn local(
+    ctx: &FrameCtx,
+    snapshot: &Snapshot,
+    network: &Network,
+    destination: Destination,
+) -> Verdict {
     match destination.kind() {
         // The entry may be older than the configuration.
         Port(port) if !snapshot.reaches(port, ctx.dst) => Verdict::Flood,
         Port(port) if network.has_isolated && !snapshot.may_talk(ctx.port, port) => {
             Verdict::Drop(DropReason::Isolated)
         }
-        Port(_) | Tunnel(_) => found,
+        Port(_) | Tunnel(_) => Verdict::Unicast(destination),
     }
 }
 
@@ -77,7 +84,7 @@ fn of_overlay(
                 }
                 // The entry is older than the configuration.
                 Tunnel(_) => Verdict::Flood,
-                Port(_) => local(ctx, snapshot, network, found),
+                Port(_) => local(ctx, snapshot, network, destination),
             },
             Verdict::Flood if is_remote && overlay.remote(ctx.dst).is_some() => {
                 Verdict::Drop(DropReason::TunnelToTunnel)
