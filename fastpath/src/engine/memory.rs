@@ -156,13 +156,14 @@ impl Engine for MemoryEngine {
     #[inline]
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let to = self.port(port);
-        let (frames, bytes) = to.framing.measure(pool, &frame);
         if to.open {
+            let (frames, bytes) = to.framing.measure(pool, &frame);
             to.io.traffic.count_tx_frames(frames, bytes);
             if to.keep {
                 to.outgoing.push(pool.bytes(&frame).to_vec());
             }
         } else {
+            let (frames, _) = to.framing.measure(pool, &frame);
             to.io.drop_tx_frames(TxDrop::Gone, frames);
         }
         pool.release(frame);

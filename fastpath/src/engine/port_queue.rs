@@ -98,13 +98,17 @@ impl Framing {
     pub(super) fn measure(self, pool: &Pool, frame: &Frame) -> (u64, usize) {
         match self {
             Self::Vnet => (1, frame.wire_len()),
-            Self::Datagram => {
-                let len = frame.len().saturating_sub(datagram::LEN);
-                let header = datagram::Header::read(pool.bytes(frame));
-                (header.map_or(1, |header| header.datagrams(len) as u64), len)
-            }
+            Self::Datagram => datagrams(pool, frame),
         }
     }
+}
+
+/// Datagrams in a buffer, and their bytes. Never inlined: the path of TAPs stays short.
+#[inline(never)]
+fn datagrams(pool: &Pool, frame: &Frame) -> (u64, usize) {
+    let len = frame.len().saturating_sub(datagram::LEN);
+    let header = datagram::Header::read(pool.bytes(frame));
+    (header.map_or(1, |header| header.datagrams(len) as u64), len)
 }
 
 /// Whether the kernel refuses to segment a payload that it may take in parts: its way out cannot (`EIO`),
