@@ -5,7 +5,7 @@
 //! transport checksum field holds the pseudo-header's sum, which a complete one does by chance only (1 in 65,536;
 //! completing it again is harmless then).
 //!
-//! [`Headers`] are the offsets that segmentation and coalescing share.
+//! `Headers` are the offsets that segmentation and coalescing share.
 
 use crate::bytes::{be16, put16};
 use crate::checksum::{self, udp_nonzero};

@@ -14,7 +14,7 @@ use wire::vxlan::Vni;
 use super::neighbours::NeighbourTable;
 use super::overlay::Overlay;
 use super::overlay::host::HostPort;
-use super::router::{Router, UplinkConf, UplinkLink};
+use super::router::Router;
 use super::service::{NameService, NetworkService, ServicePort};
 use super::{
     Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging,
@@ -32,6 +32,7 @@ mod shared_fib;
 #[cfg(test)]
 mod tests;
 mod tunnels;
+mod uplinks;
 
 /// Whether ports of these kinds reach each other.
 #[inline]
@@ -388,29 +389,6 @@ impl Snapshot {
     /// Slots of ports, vacant ones included.
     pub(super) fn slots(&self) -> usize {
         self.ports.len()
-    }
-
-    /// Uplinks of all networks.
-    pub(super) fn uplinks(&self) -> impl Iterator<Item = &UplinkConf> {
-        let routers = self.networks.iter().filter_map(|network| network.router.as_deref());
-        routers.filter_map(Router::uplink)
-    }
-
-    /// The routers of networks that have the uplink of a port.
-    pub(super) fn routers_of(
-        &self,
-        port: PortIndex,
-    ) -> impl Iterator<Item = (&Router, &UplinkConf)> {
-        let routers = self.networks.iter().filter_map(|network| network.router.as_deref());
-        routers.filter_map(move |router| {
-            Some((router, router.uplink().filter(|it| it.link_of(port).is_some())?))
-        })
-    }
-
-    /// The uplink of a port, as the first network that has it describes it.
-    pub(super) fn uplink_of(&self, port: PortIndex) -> Option<&UplinkLink> {
-        let (_, uplink) = self.routers_of(port).next()?;
-        uplink.link_of(port)
     }
 
     /// The same with names that workers answer for.
