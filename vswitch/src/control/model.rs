@@ -12,7 +12,7 @@
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | the service port | `model/service.rs` |
-//! | overlay networks, the tunnel port, VTEPs | `model/overlay.rs`, `model/vteps.rs` |
+//! | overlay networks, the tunnel port, VTEPs | `model/overlay.rs`, `model/overlay_spec.rs`, `model/vteps.rs` |
 //! | slots of all ports | `model/slots.rs` |
 //! | names and addresses for DNS | `model/records.rs` |
 //! | the datapath's snapshot | `model/compile.rs` |
@@ -49,6 +49,7 @@ mod limits;
 mod network;
 mod network_spec;
 mod overlay;
+mod overlay_spec;
 mod pools;
 mod publication;
 mod reachable;
@@ -73,7 +74,8 @@ pub(crate) use key::{EndpointKey, NetworkName};
 pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
-pub(crate) use overlay::{OverlaySpec, overhead};
+pub(crate) use overlay::overhead;
+pub(crate) use overlay_spec::OverlaySpec;
 pub(crate) use pools::{AddressPool, PoolSubnet};
 pub(crate) use slots::SlotOwner;
 use slots::Slots;

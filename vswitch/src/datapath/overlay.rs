@@ -47,6 +47,7 @@ mod compiled;
 pub(super) mod decapsulate;
 pub(super) mod encapsulate;
 pub(super) mod host;
+pub(super) mod host_port;
 pub(super) mod path;
 mod remote;
 mod state;

@@ -13,7 +13,7 @@ use wire::vxlan::Vni;
 
 use super::neighbours::NeighbourTable;
 use super::overlay::Overlay;
-use super::overlay::host::HostPort;
+use super::overlay::host_port::HostPort;
 use super::router::Router;
 use super::service::{NameService, NetworkService, ServicePort};
 use super::{

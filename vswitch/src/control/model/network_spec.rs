@@ -10,7 +10,7 @@ use wire::MacAddr;
 
 use super::NetworkName;
 use super::key::is_uplink_label;
-use super::overlay::{OverlaySpec, gso_max_size};
+use super::overlay_spec::{OverlaySpec, gso_max_size};
 use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 

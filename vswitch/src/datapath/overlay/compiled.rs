@@ -6,7 +6,7 @@ use wire::MacAddr;
 use wire::vxlan::Vni;
 
 use super::RemoteTable;
-use super::host::HostPort;
+use super::host_port::HostPort;
 use super::remote::MacTable;
 use crate::datapath::destination::VtepIndex;
 use crate::datapath::{Key, NetworkConf};

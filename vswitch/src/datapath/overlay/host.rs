@@ -15,38 +15,15 @@
 
 use std::net::IpAddr;
 
+use fastpath::Pool;
 use fastpath::limits::VNET_LEN;
-use fastpath::{Pool, PortIndex};
 use wire::meta::{L3, L4, Meta};
 use wire::ndp::Message;
 use wire::{MacAddr, arp, ethernet, ipv4, ipv6};
 
 use super::Overlay;
 use crate::datapath::batch::FrameCtx;
-use crate::datapath::{
-    Batch, DestinationKind, DropReason, Fdb, Key, PortAddresses, Snapshot, Verdict,
-};
-
-/// The host's port of a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::datapath) struct HostPort {
-    pub(in crate::datapath) port: PortIndex,
-    /// MAC address of its interface.
-    pub(in crate::datapath) mac: MacAddr,
-    /// The host's addresses there, the gateway's among them.
-    pub(in crate::datapath) addresses: PortAddresses,
-}
-
-impl HostPort {
-    fn has(&self, address: IpAddr) -> bool {
-        let is_own = |address| self.addresses.as_slice().contains(&address);
-        match address {
-            IpAddr::V4(_) => is_own(address),
-            // Those that the kernel makes of the MAC address.
-            IpAddr::V6(v6) => v6.is_unicast_link_local() || is_own(address),
-        }
-    }
-}
+use crate::datapath::{Batch, DestinationKind, DropReason, Fdb, Key, Snapshot, Verdict};
 
 /// Before frames are routed.
 pub(in crate::datapath) fn ingress(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) {

@@ -1,0 +1,56 @@
+//! The description of the part of a network that spans nodes.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use wire::vxlan::Vni;
+use wire::{MacAddr, ethernet, vxlan};
+
+use crate::config::Mtu;
+
+/// The first three octets of the gateway's MAC address in overlay networks: locally administered, "vx". The others are
+/// the VNI, so that all nodes have the same.
+const GATEWAY_MAC_PREFIX: [u8; 3] = [0x02, 0x76, 0x78];
+
+/// Bytes and datagrams of one send with `UDP_SEGMENT` (udp(7)): the payload of a UDP datagram over IPv4, and the kernel's
+/// `UDP_MAX_SEGMENTS`.
+const UDP_SEND_MAX: u32 = 65_507;
+const UDP_SEGMENTS_MAX: u32 = 128;
+
+/// Headers of a TCP segment over IPv6 with timestamps.
+const TCP_HEADERS: u32 = 40 + 20 + 12;
+
+/// The largest GSO frame whose segments leave in one send, each with an Ethernet and a VXLAN header.
+pub(super) fn gso_max_size(mtu: u32) -> u32 {
+    let datagram = mtu + (ethernet::HEADER_LEN + vxlan::HEADER_LEN) as u32;
+    let segments = (UDP_SEND_MAX / datagram).clamp(1, UDP_SEGMENTS_MAX);
+    segments * mtu.saturating_sub(TCP_HEADERS)
+}
+
+/// The part of a network that spans nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OverlaySpec {
+    pub(crate) vni: Vni,
+    /// MAC address of the host's own interface on it, which differs from node to node.
+    pub(crate) host_mac: MacAddr,
+    /// Addresses of the host on this node, at most one of each family.
+    pub(crate) host_addresses: Vec<IpAddr>,
+    /// Largest IP packet, as requested; absent: as long as the underlay carries.
+    pub(crate) mtu: Option<u32>,
+    /// Static peers, where each receives.
+    pub(crate) peers: BTreeSet<SocketAddr>,
+}
+
+impl OverlaySpec {
+    /// The gateway's MAC address, the same on all nodes.
+    pub(crate) fn gateway_mac(&self) -> MacAddr {
+        let [a, b, c] = GATEWAY_MAC_PREFIX;
+        let [_, d, e, f] = self.vni.get().to_be_bytes();
+        MacAddr([a, b, c, d, e, f])
+    }
+
+    /// Largest IP packet, where the underlay leaves `left` bytes.
+    pub(crate) fn mtu_within(&self, left: u32) -> u32 {
+        self.mtu.unwrap_or(Mtu::MAX.get()).min(left).clamp(Mtu::MIN.get(), Mtu::MAX.get())
+    }
+}
