@@ -112,7 +112,7 @@ fn bash_knows_words_columns_and_programs() {
     assert_eq!(bash("vswitch network ls --filter dangling=t"), ["true"]);
     assert_eq!(bash("vswitch ls -o columns=name,ip"), ["name,ipv4", "name,ipv6"]);
     assert_eq!(bash("vswitch attach --configure s"), ["static"]);
-    assert_eq!(bash("vswitch man network p"), ["prune"]);
+    assert_eq!(bash("vswitch man network pr"), ["prune"]);
     assert_eq!(bash("vswitch man att"), ["attach"]);
     assert_eq!(bash("vswitch --socket SOCKET dns query data"), ["database"]);
     assert_eq!(bash("vswitch dns query a --type M"), ["MX"]);
