@@ -1,6 +1,6 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e e2e-netavark e2e-deb soak lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack \
+.PHONY: help build demo test e2e e2e-netavark e2e-deb soak lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack bench-overlay \
   bench-docker bench-build bench-cni bench-micro loom fuzz asan doc api install uninstall deb deps clean
 
 PREFIX ?= /usr/local
@@ -14,6 +14,7 @@ BENCH ?=
 BUSY_WITH := docker0,kernel-bridge,host,vswitch
 SCALE_WITH := kernel-bridge,vswitch
 ATTACK_WITH := docker0,kernel-bridge,vswitch
+OVERLAY_WITH := kernel-bridge,vswitch
 DOCKER_WITH := docker0,docker-vswitch
 DOCKER_ROWS := distance,tcp1,tcp4,rtt-tcp,rtt-udp,udp64,udp1400,connect,http,redis1,redis50,outside,docker-run,docker-run-dns
 
@@ -50,6 +51,7 @@ soak: ## what takes minutes: a hundred containers of Compose, 200,000 connection
 	SOAK_CONTAINERS=100 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e docker::compose
 	SOAK_CONNECTIONS=10000 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e shared_ports
 	SOAK_FREEZE_SECONDS=60 SOAK_ENTRIES=100000 scripts/test.sh $(LOCKED) -p vswitch-registry --test contract
+	SOAK_NODES=1000 scripts/test.sh $(LOCKED) -p vswitch-benches --test overlay -- --nocapture
 
 lint: ## format, clippy, documentation, shell scripts, house rules, licences and sources of crates
 	@scripts/deps.sh build lint
@@ -86,6 +88,9 @@ bench-scale: bench-build ## a pair among 2, 10, 100 and 1,000 ports beside a pai
 
 bench-attack: bench-build ## a pair while a third container attacks, beside the same pair in peace: about 13 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --only attack $(if $(findstring --contenders,$(BENCH)),,--contenders $(ATTACK_WITH)) $(BENCH)
+
+bench-overlay: bench-build ## containers of two hosts over VXLAN, beside the kernel's: about 6 minutes
+	$(SUDO) $(TARGET)/release/vswitch-bench --only overlay $(if $(findstring --contenders,$(BENCH)),,--contenders $(OVERLAY_WITH)) $(BENCH)
 
 bench-docker: bench-build ## real containers of Docker, on docker0 and on a network of this switch: about 25 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --contenders $(DOCKER_WITH) $(if $(findstring --only,$(BENCH)),,--only $(DOCKER_ROWS)) $(BENCH)

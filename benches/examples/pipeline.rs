@@ -7,6 +7,7 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "it tells how many frames passed")]
 
+use vswitch_benches::overlay::Direction;
 use vswitch_benches::{Load, Pipeline};
 
 fn main() {
@@ -20,10 +21,15 @@ fn main() {
         Some("translated") => {
             words.next().and_then(|flows| flows.parse().ok()).map(Pipeline::routed)
         }
+        Some("encapsulated") => Some(Pipeline::overlay(Direction::Encapsulated, 100_000)),
+        Some("decapsulated") => Some(Pipeline::overlay(Direction::Decapsulated, 100_000)),
         Some(_) => None,
     };
     let (Ok(rounds), Some(mut pipeline)) = (rounds, pipeline) else {
-        println!("usage: pipeline [ROUNDS [plain|guarded|beside-router|translated FLOWS]]");
+        println!(
+            "usage: pipeline [ROUNDS \
+             [plain|guarded|beside-router|translated FLOWS|encapsulated|decapsulated]]"
+        );
         std::process::exit(2);
     };
     let frames: usize = (0..rounds).map(|_| pipeline.round()).sum();

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod churn;
+pub mod gso;
 pub mod names;
+pub mod overlay;
 pub mod routed;
 pub mod shapes;
 pub mod stages;

@@ -39,7 +39,7 @@ impl Pipeline {
         lap();
         stages::learn(*now, batch, snapshot, state, io.stats);
         lap();
-        stages::lookup(*now, batch, snapshot, &state.fdb);
+        stages::lookup(*now, batch, io.pool, snapshot, &state.fdb);
         lap();
         stages::edit(batch, io.pool, snapshot);
         lap();

@@ -58,7 +58,11 @@ impl Ring for Kernel {
             Op::Write { frame, .. } => Ok(frame.len() as u32),
             // Ready at once: the load does not stop for long.
             Op::Poll { port: A } => Ok(1),
-            Op::Poll { .. } | Op::PollWaker | Op::Cancel { .. } => {
+            Op::Poll { .. }
+            | Op::PollWaker
+            | Op::Cancel { .. }
+            | Op::Receive { .. }
+            | Op::Transmit { .. } => {
                 self.2.borrow_mut().push(op);
                 return Ok(());
             }
@@ -76,7 +80,7 @@ impl Ring for Kernel {
         Ok(())
     }
 
-    fn complete(&mut self) -> Option<Completion> {
+    fn complete(&mut self, _pool: &mut Pool) -> Option<Completion> {
         self.1.borrow_mut().pop_front()
     }
 

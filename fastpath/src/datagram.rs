@@ -26,6 +26,36 @@ pub struct Header {
     pub socket: u16,
 }
 
+/// Payload of one send: a part of a frame behind its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// First byte behind the header.
+    pub start: u32,
+    /// Bytes.
+    pub len: u32,
+    /// Bytes of each datagram, the last one maybe shorter; 0: the part is one datagram.
+    pub segment: u16,
+}
+
+impl Part {
+    /// Number of datagrams.
+    #[inline]
+    #[must_use]
+    pub fn datagrams(self) -> u64 {
+        match u32::from(self.segment) {
+            0 => 1,
+            segment => self.len.div_ceil(segment).into(),
+        }
+    }
+
+    /// Its bytes in a frame.
+    #[inline]
+    #[must_use]
+    pub fn of(self, frame: &[u8]) -> Option<&[u8]> {
+        frame.get(LEN + self.start as usize..)?.get(..self.len as usize)
+    }
+}
+
 impl Header {
     /// Reads the header at the start of `bytes`; `None` below [`LEN`] bytes.
     #[inline]
@@ -40,6 +70,30 @@ impl Header {
             peer: (address, word(PORT)).into(),
             segment: word(SEGMENT),
             socket: word(SOCKET),
+        })
+    }
+
+    /// Number of datagrams in a payload of `len` bytes.
+    #[inline]
+    #[must_use]
+    pub fn datagrams(&self, len: usize) -> usize {
+        match usize::from(self.segment) {
+            0 => 1,
+            segment => len.div_ceil(segment).max(1),
+        }
+    }
+
+    /// Splits a payload of `len` bytes into parts, one for each send. With `segmentation` the kernel cuts
+    /// it (`UDP_SEGMENT`), so that one part has all datagrams.
+    pub fn parts(&self, len: usize, segmentation: bool) -> impl Iterator<Item = Part> + use<> {
+        let cut = usize::from(self.segment);
+        let is_cut = cut != 0 && cut < len;
+        let step = if is_cut && !segmentation { cut } else { len.max(1) };
+        let segment = if is_cut && segmentation { self.segment } else { 0 };
+        (0..len.max(1)).step_by(step).map(move |start| Part {
+            start: start as u32,
+            len: (len - start).min(step) as u32,
+            segment,
         })
     }
 

@@ -4,7 +4,8 @@
 //! buffers. All engines guarantee:
 //!
 //! - Order: frames of one port arrive as read, and leave as sent by [`Engine::send`].
-//! - Counters: each sent frame counts once, in `tx_frames` or in `tx_drops`.
+//! - Counters: each sent frame counts once, in `tx_frames` or in `tx_drops`. Several datagrams in one buffer
+//!   count one by one.
 //! - Blocking: only [`Engine::round`] blocks, as [`Wait`] says, and only while no port is active.
 //!
 //! | engine | ports | use |
@@ -22,10 +23,9 @@ mod port_queue;
 pub mod uring;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-pub use port_queue::PortQueue;
+pub use port_queue::{PortQueue, UdpSockets};
 
 use crate::pool::{Frame, Pool};
 use vswitch_counters::EngineCounters;
@@ -48,7 +48,8 @@ pub enum Wait {
 pub struct Received {
     /// Ingress port.
     pub port: PortIndex,
-    /// Frame with its virtio-net header.
+    /// Frame with its virtio-net header; payload with its [`crate::datagram::Header`] from a port of
+    /// datagrams.
     pub frame: Frame,
 }
 
@@ -57,7 +58,7 @@ pub struct Received {
 pub enum EngineEvent {
     /// The port's device vanished, for example with its namespace. Reported once.
     Gone(PortIndex),
-    /// Detached port without I/O in flight. [`Engine::take_closed`] has its descriptor.
+    /// Detached port without I/O in flight. [`Engine::take_closed`] has its descriptors.
     Detached(PortIndex),
     /// [`crate::Waker`] woke the worker.
     Woken,
@@ -97,9 +98,9 @@ pub trait Engine {
     /// Next event.
     fn next_event(&mut self) -> Option<EngineEvent>;
 
-    /// Descriptor of a detached port. The caller closes it on another thread, since `close(2)` of a TAP
+    /// Descriptors of a detached port. The caller closes them on another thread, since `close(2)` of a TAP
     /// may block for tens of milliseconds on a kernel lock.
-    fn take_closed(&mut self, port: PortIndex) -> Option<OwnedFd>;
+    fn take_closed(&mut self, port: PortIndex) -> Option<PortQueue>;
 
     /// Whether a port is active: then a round does not block.
     fn is_busy(&self) -> bool;

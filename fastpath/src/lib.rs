@@ -10,6 +10,7 @@
 //! | [`backend`] | choice of the engine |
 //! | [`datagram`] | header of a datagram in the pool |
 //! | [`tap`] | TAP devices |
+//! | [`udp`] | UDP sockets of a tunnel |
 //! | [`idle`] | spin or sleep |
 //! | [`scheduling`] | scheduling class of worker threads |
 //! | [`waker`] | eventfd that wakes a worker |
@@ -28,11 +29,12 @@ pub mod ring;
 pub mod scheduling;
 mod sys;
 pub mod tap;
+pub mod udp;
 pub mod waker;
 
 pub use backend::{BackendChoice, BackendReport};
 pub use clock::{Clock, Nanos};
-pub use engine::{Engine, EngineEvent, PortQueue, Received, Wait};
+pub use engine::{Engine, EngineEvent, PortQueue, Received, UdpSockets, Wait};
 pub use idle::{IdlePolicy, SpinControl};
 pub use pool::{Frame, Pool};
 pub use port::{PortIndex, PortIoCounters, TxDrop};

@@ -39,6 +39,18 @@ pub const ROUND_BYTES_MAX: usize = 4 * ROUND_BYTES_PER_PORT;
 /// at most.
 pub const WRITES_PER_PORT_MAX: usize = ROUND_FRAMES_MAX;
 
+/// Datagrams, or groups of segments, in one `recvmmsg(2)` or `sendmmsg(2)`.
+pub const DATAGRAM_BATCH_MAX: usize = 64;
+
+/// Sending sockets of a tunnel port: source ports, by which the underlay spreads flows.
+pub const SENDERS_MAX: usize = 64;
+
+/// Receive buffer of a tunnel port in bytes, for a worker: some milliseconds of the underlay.
+pub const UDP_RECEIVE_BUFFER: i32 = 8 * 1024 * 1024;
+
+/// Send buffer of each sending socket in bytes.
+pub const UDP_SEND_BUFFER: i32 = 4 * 1024 * 1024;
+
 /// Entries of the submission queue. A full queue is flushed.
 pub const SQ_ENTRIES: u32 = 1024;
 

@@ -195,6 +195,18 @@ impl Pool {
         Some(frame)
     }
 
+    /// Allocates a frame of these bytes, which begin with the header that their port has. `None` if the pool is
+    /// empty or the frame too long.
+    pub fn alloc_copy(&mut self, frame: &[u8]) -> Option<Frame> {
+        if frame.len() > FRAME_MAX {
+            return None;
+        }
+        let mut copy = self.alloc()?;
+        copy.set_len(frame.len());
+        self.bytes_mut(&copy)?.copy_from_slice(frame);
+        Some(copy)
+    }
+
     /// Copies the frame to another buffer at the same offset. `None` if the pool is empty.
     pub fn copy(&mut self, frame: &Frame) -> Option<Frame> {
         let copy = Frame { index: self.alloc()?.index, ..*frame };
@@ -207,6 +219,23 @@ impl Pool {
         };
         to.copy_from_slice(from);
         Some(copy)
+    }
+
+    /// Bytes of one frame to read, and of another to write. `None` if they share a buffer, or the second has another
+    /// holder.
+    #[inline]
+    #[must_use]
+    pub fn bytes_of_both(&mut self, from: &Frame, to: &Frame) -> Option<(&[u8], &mut [u8])> {
+        let (source, target) = (self.offset(from), self.offset(to));
+        if from.index == to.index || self.holders[to.index as usize] != 1 {
+            return None;
+        }
+        // SAFETY: both lie inside the region (see `offset`), in different buffers. Nobody writes to the first (see
+        // `bytes`). `to` is the sole holder of the second, and `&mut self` keeps every other borrow away (see
+        // `bytes_mut`).
+        Some(unsafe {
+            (self.region.slice(source, from.len()), self.region.slice_mut(target, to.len()))
+        })
     }
 
     /// Prefetches the headers of the frame.

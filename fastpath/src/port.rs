@@ -43,13 +43,25 @@ pub enum TxDrop {
     Short,
     /// The interface behind the port is down.
     Down,
+    /// The datagram is longer than the path's MTU (`EMSGSIZE`).
+    TooBig,
+    /// No route to the datagram's peer, or an ICMP error from it.
+    Unreachable,
     /// The kernel refused the frame (`EINVAL`: a bad offload header; anything else).
     Refused,
 }
 
 impl TxDrop {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Gone, Self::NoRoom, Self::Short, Self::Down, Self::Refused];
+    pub const ALL: [Self; 7] = [
+        Self::Gone,
+        Self::NoRoom,
+        Self::Short,
+        Self::Down,
+        Self::TooBig,
+        Self::Unreachable,
+        Self::Refused,
+    ];
     /// Number of kinds.
     pub const COUNT: usize = Self::ALL.len();
 
@@ -59,7 +71,11 @@ impl TxDrop {
         match errno {
             libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::EINTR => Self::NoRoom,
             // The tun driver answers a write to an interface that is not up with EIO.
-            libc::EIO => Self::Down,
+            libc::EIO | libc::ENETDOWN => Self::Down,
+            libc::EMSGSIZE => Self::TooBig,
+            libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EHOSTDOWN | libc::ECONNREFUSED => {
+                Self::Unreachable
+            }
             libc::EBADF | libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::ECANCELED => Self::Gone,
             _ => Self::Refused,
         }
@@ -73,7 +89,8 @@ pub(crate) fn is_gone(errno: i32) -> bool {
     matches!(errno, libc::EBADF | libc::EBADFD | libc::ENODEV | libc::ENXIO | libc::EIO)
 }
 
-/// I/O counters of a port. Bytes count Ethernet frames without the virtio-net header.
+/// I/O counters of a port. Bytes count Ethernet frames without the virtio-net header. A port of datagrams
+/// counts each datagram as a frame, with the bytes of its payload, also where one system call moved many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PortIoCounters {
     /// Frames and bytes read and written.
@@ -88,6 +105,12 @@ impl PortIoCounters {
     /// Counts a failed write.
     #[inline]
     pub fn drop_tx(&mut self, kind: TxDrop) {
-        self.tx_drops[kind as usize] += 1;
+        self.drop_tx_frames(kind, 1);
+    }
+
+    /// Counts a failed write of several frames.
+    #[inline]
+    pub fn drop_tx_frames(&mut self, kind: TxDrop, frames: u64) {
+        self.tx_drops[kind as usize] += frames;
     }
 }

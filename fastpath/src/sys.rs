@@ -1,7 +1,10 @@
 //! Raw kernel interfaces, which need `unsafe`.
 
+pub(crate) mod batch;
+pub(crate) mod message;
 pub(crate) mod sched;
 pub(crate) mod tap;
+pub(crate) mod udp;
 pub(crate) mod uring;
 
 /// Prefetches the first cache line of `value`.

@@ -2,7 +2,6 @@
 //! wakers that wake. A port is one end of a pair of datagram sockets, which keeps frames apart as a
 //! TAP does; TAPs themselves are in the end-to-end tests.
 
-use std::net::UdpSocket;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -319,79 +318,5 @@ fn without_spin_rounds_a_frame_ends_the_wait_and_writes_do_not() {
         assert!(start.elapsed() > Duration::from_millis(40), "{name}: the write ended the wait");
         assert_eq!(rig.engine.stats().sleeps, sleeps + 1, "{name}");
         assert_eq!(rig.pool.available(), rig.pool.capacity(), "{name}");
-    }
-}
-
-/// A UDP socket and its peer, connected over loopback.
-fn udp_pair() -> (OwnedFd, UdpSocket) {
-    let (near, far) = (UdpSocket::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
-    let (near, far) = (near.expect("a socket"), far.expect("a socket"));
-    near.connect(far.local_addr().expect("bound")).expect("loopback");
-    far.connect(near.local_addr().expect("bound")).expect("loopback");
-    near.set_nonblocking(true).expect("a flag");
-    far.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-    (near.into(), far)
-}
-
-#[test]
-fn a_udp_port_moves_frames_without_their_offload_header() {
-    for (name, mut rig) in rigs() {
-        let (near, far) = udp_pair();
-        rig.engine.attach(A, PortQueue::Udp(near)).expect("the slot is free");
-        let tap = rig.attach(B);
-        for number in 0..40_u32 {
-            far.send(&[number as u8; 60]).expect("loopback");
-        }
-        rig.until(name, |rig| rig.received.len() == 40);
-        for (number, received) in rig.received.iter().enumerate() {
-            let expected = [&[0; VNET_LEN][..], &[number as u8; 60]].concat();
-            assert_eq!(rig.pool.bytes(&received.frame), expected, "{name}");
-        }
-        // From the socket to the TAP, and back.
-        for Received { frame, .. } in std::mem::take(&mut rig.received) {
-            let copy = rig.pool.share(&frame).expect("a holder");
-            rig.engine.send(&mut rig.pool, A, copy);
-            rig.engine.send(&mut rig.pool, B, frame);
-        }
-        rig.until(name, |rig| rig.engine.writes_in_flight() == 0);
-        let mut bytes = [0; 100];
-        for number in 0..40_u32 {
-            assert_eq!(far.recv(&mut bytes).expect("a datagram"), 60, "{name}");
-            assert_eq!(bytes[..60], [number as u8; 60], "{name}");
-            let len = rustix::io::read(&tap, &mut bytes[..]).expect("a frame");
-            assert_eq!((len, bytes[VNET_LEN]), (VNET_LEN + 60, number as u8), "{name}");
-        }
-        for port in [A, B] {
-            let io = rig.engine.port_io(port).traffic;
-            assert_eq!((io.tx_frames, io.tx_bytes), (40, 40 * 60), "{name}");
-        }
-        assert_eq!(rig.pool.available(), rig.pool.capacity(), "{name}");
-    }
-}
-
-/// A peer that is not there answers with ICMP; the port goes on, and hears the peer that comes later.
-#[test]
-fn a_udp_port_survives_a_peer_that_is_not_there() {
-    for (name, mut rig) in rigs() {
-        let (near, far) = udp_pair();
-        let (here, there) = (far.peer_addr().expect("a peer"), far.local_addr().expect("bound"));
-        rig.engine.attach(A, PortQueue::Udp(near)).expect("the slot is free");
-        drop(far);
-        for _ in 0..3 {
-            let frame = rig.pool.alloc_with(&[1; 60]).expect("a buffer");
-            rig.engine.send(&mut rig.pool, A, frame);
-            for _ in 0..10 {
-                rig.round(Wait::For(Duration::from_millis(1)));
-            }
-        }
-        assert!(rig.engine.is_open(A), "{name}");
-        let far = UdpSocket::bind(there).expect("the port is free again");
-        far.connect(here).expect("loopback");
-        far.send(&[2; 60]).expect("loopback");
-        rig.until(name, |rig| !rig.received.is_empty());
-        while let Some(event) = rig.engine.next_event() {
-            assert_ne!(event, EngineEvent::Gone(A), "{name}");
-        }
-        rig.release_all();
     }
 }

@@ -3,7 +3,7 @@
 //! [`Netns`] is a named namespace that any process can join; [`HostNet`] is one with a NIC on a LAN, and
 //! [`Remote`] a router and a host behind that LAN. [`in_namespace`] runs a test in a namespace without a
 //! name, and [`Wire`] gives that test both ends of a NIC. [`Process`] runs a command, [`Docker`] a daemon with
-//! its containers, [`Consul`] is a double of its HTTP API.
+//! its containers, [`Etcd`] a server, [`Consul`] is a double of its HTTP API.
 //!
 //! Everything cleans up when it is dropped, also when the test panics. Each command has a time limit:
 //! past it the command is killed and the test fails. Names are unique, so tests run side by side. All of
@@ -14,6 +14,7 @@
 mod consul;
 mod craft;
 mod docker;
+mod etcd;
 mod flow;
 mod host_net;
 mod netns;
@@ -29,6 +30,7 @@ mod wire;
 
 pub use consul::Consul;
 pub use docker::Docker;
+pub use etcd::{Etcd, free_port};
 pub use flow::{Collector, Flow};
 pub use host_net::{HOST4, HOST6, HostNet, ROUTER4};
 pub use netns::{Netns, join};

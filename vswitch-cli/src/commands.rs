@@ -14,6 +14,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod network;
+pub(crate) mod peers;
 pub(crate) mod port;
 pub(crate) mod prune;
 pub(crate) mod publish;

@@ -22,7 +22,7 @@ use crate::client::Client;
 use crate::limits::COMPLETE_TIMEOUT;
 use crate::{engine, global};
 pub(crate) use lists::{columns, filters, forms};
-pub(crate) use names::{attachments, dns_names, macs, networks, ports, publications};
+pub(crate) use names::{attachments, dns_names, macs, networks, peers, ports, publications};
 pub(crate) use programs::programs;
 pub(crate) use shell::{Shell, script, serve};
 

@@ -2,7 +2,7 @@
 //!
 //! Each parser returns the reason only: clap puts the value and the option in front of it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -36,6 +36,39 @@ pub(crate) fn ipv4(text: &str) -> Result<Ipv4Addr, String> {
 /// An IPv6 address.
 pub(crate) fn ipv6(text: &str) -> Result<Ipv6Addr, String> {
     text.parse().map_err(|_| "not an IPv6 address, such as fd00::7".to_owned())
+}
+
+/// A peer of an overlay network; without a port, that of the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PeerAddress {
+    pub(crate) address: IpAddr,
+    pub(crate) port: Option<u16>,
+}
+
+impl std::fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port {
+            Some(port) => SocketAddr::new(self.address, port).fmt(f),
+            None => self.address.fmt(f),
+        }
+    }
+}
+
+/// An address with or without a UDP port: `192.0.2.2`, `192.0.2.2:4789`, `2001:db8::2` or `[2001:db8::2]:4789`.
+pub(crate) fn peer(text: &str) -> Result<PeerAddress, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(PeerAddress { address, port: None });
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(peer) if peer.port() > 0 => {
+            Ok(PeerAddress { address: peer.ip(), port: Some(peer.port()) })
+        }
+        Ok(_) => Err("0 is not a UDP port".to_owned()),
+        Err(_) => Err(
+            "not the address of a peer, such as 192.0.2.2, 192.0.2.2:4789 or [2001:db8::2]:4789"
+                .to_owned(),
+        ),
+    }
 }
 
 /// A network namespace: a process id, a path, or a name of `ip netns`.

@@ -13,6 +13,7 @@ mod paths;
 #[cfg(test)]
 mod tests;
 pub mod types;
+mod underlay;
 mod uplink;
 
 use std::path::{Path, PathBuf};
@@ -24,7 +25,11 @@ pub use file::ConfigError;
 pub use glob::Glob;
 pub use metrics::MetricsAddr;
 pub use paths::{SocketPath, StateDir};
-pub use types::{Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, ValueError, Workers};
+pub use types::{
+    Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, ValueError, VxlanPort, Workers,
+};
+pub(crate) use underlay::not_unicast;
+pub use underlay::{NodeName, Underlay};
 pub use uplink::{SnatPorts, Uplink, UplinkExclude};
 
 /// Makes [`Settings`] of one table: the field, its key in the file, the kind of TOML value, and the type.
@@ -105,6 +110,12 @@ settings! {
     docker_plugin, "docker_plugin", text: SocketPath;
     /// `docker_api`: path of Docker's own socket, which knows the names of its containers.
     docker_api, "docker_api", text: SocketPath;
+    /// `underlay`: the host's address for overlay networks.
+    underlay, "underlay", text: Underlay;
+    /// `vxlan_port`: UDP port of overlay networks.
+    vxlan_port, "vxlan_port", number: VxlanPort;
+    /// `node`: name of this node among those of overlay networks.
+    node, "node", text: NodeName;
 }
 
 impl Settings {
@@ -167,6 +178,12 @@ pub struct Config {
     pub docker_plugin: Option<SocketPath>,
     /// Path of Docker's own socket, for the names of containers; absent: Docker's default.
     pub docker_api: Option<SocketPath>,
+    /// The host's address for overlay networks; absent: there are none.
+    pub underlay: Option<Underlay>,
+    /// UDP port of overlay networks.
+    pub vxlan_port: VxlanPort,
+    /// Name of this node among those of overlay networks; absent: the host's.
+    pub node: Option<NodeName>,
 }
 
 impl Config {
@@ -197,6 +214,9 @@ impl Config {
             dns: settings.dns.unwrap_or_default(),
             docker_plugin: settings.docker_plugin,
             docker_api: settings.docker_api,
+            underlay: settings.underlay,
+            vxlan_port: settings.vxlan_port.unwrap_or_default(),
+            node: settings.node,
         }
     }
 

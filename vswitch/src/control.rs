@@ -7,6 +7,7 @@
 //! | [`kept`], [`left_overs`], [`progress`] | keep and retry what could not be attached, wait for what a crash left, show how far the start is |
 //! | [`attach`], [`detach`], [`port`], [`plan`] | attach and detach endpoints, as steps of a plan; end the switch |
 //! | [`containers`] | attach containers of engines, also after their restart |
+//! | [`overlay`] | opens the tunnel port, changes static peers, follows the underlay's MTU |
 //! | [`network`], [`connect`] | create and remove networks, and put a container on several |
 //! | [`runtime`], [`runtime_names`], [`runtime_ports`] | hand TAPs out to a runtime that configures namespaces itself, and take names from it |
 //! | [`publish`], [`republish`], [`published_ports`] | open ports of the host |
@@ -53,6 +54,7 @@ pub(crate) mod limits;
 pub(crate) mod model;
 pub(crate) mod name;
 mod network;
+mod overlay;
 mod plan;
 pub(crate) mod pools;
 mod port;
@@ -93,6 +95,7 @@ pub(crate) use event_feed::{StreamEnd, Subscription};
 use inner::Inner;
 pub(crate) use ipam::PoolError;
 pub(crate) use network::NetworkError;
+pub(crate) use overlay::OverlayError;
 pub use progress::Progress;
 pub(crate) use progress::Reporter;
 pub(crate) use replay::ReplayReport;
@@ -123,6 +126,8 @@ impl Control {
             ControlError::Network(NetworkError::ReachableFromMax) => Some("reachable-from"),
             ControlError::Network(NetworkError::SubnetsMax) => Some("subnets"),
             ControlError::Network(NetworkError::PoolsMax) => Some("address-pools"),
+            ControlError::Overlay(OverlayError::PeersMax(_)) => Some("network-peers"),
+            ControlError::Overlay(OverlayError::VtepsMax) => Some("peers"),
             ControlError::StaticsMax => Some("static-entries"),
             ControlError::WaitingMax(_) => Some("waiting-containers"),
             ControlError::ReservationsMax => Some("reservations"),

@@ -5,6 +5,7 @@
 //!
 //! | stage | file | decides |
 //! |---|---|---|
+//! | decapsulate | `datapath/overlay/decapsulate.rs` | network and VTEP of frames from other nodes |
 //! | parse | `datapath/parse.rs` | metadata of the frame |
 //! | admit | `datapath/admit.rs` | network, VLAN, port state, length |
 //! | | `datapath/guard.rs` | source guard: MAC, ARP, ND, DHCP, RA |
@@ -17,12 +18,14 @@
 //! | router | `datapath/router.rs` | frames to the gateway or from the uplink: route, NAT |
 //! | | `datapath/service.rs` | queries to the gateway and their answers |
 //! | lookup | `datapath/lookup.rs` | destination, flood, isolation |
+//! | path | `datapath/overlay/path.rs` | frames for other nodes: the MTU of the path |
 //! | edit | `datapath/edit.rs` | VLAN tags |
 //! | tx | `datapath/tx.rs` | frames to the engine, drops with their reason |
+//! | | `datapath/overlay/encapsulate.rs` | datagrams to other nodes |
 //!
 //! Conservation, held by the simulator in `datapath/tests.rs`:
-//! `received + generated + flood copies + handoffs received == sent + dropped + consumed + held + handed off`: what
-//! one worker hands off, another one takes.
+//! `received + generated + flood copies + segmented + handoffs received == sent + dropped + consumed + merged + held +
+//! handed off`: what one worker hands off, another one takes.
 
 mod admit;
 mod batch;
@@ -32,6 +35,7 @@ mod destination;
 mod dhcp;
 mod drop_reason;
 mod edit;
+mod egress;
 mod fdb;
 mod frame_io;
 mod guard;
@@ -63,7 +67,9 @@ use fastpath::{Nanos, PortIndex, Received};
 
 use limits::FDB_SYNC_ROWS;
 use nat::ShardSpec;
+use overlay::TunnelState;
 use snapshot::Parts;
+use vswitch_counters::RouterCounters;
 
 pub use batch::{Batch, Verdict};
 pub use conf::{
@@ -73,6 +79,7 @@ pub use conf::{
 pub use destination::{Destination, DestinationKind, VtepIndex};
 pub use dhcp::DhcpRequests;
 pub use drop_reason::DropReason;
+pub use egress::Egress;
 pub use fdb::{BucketPair, Fdb, FdbImportError, FdbQuota, FdbRow, Key, Learnt, Outcome};
 pub use frame_io::{FrameIo, NoObserver, Observer};
 pub use loops::{LoopEvent, LoopSign, LoopTable, Loops};
@@ -90,7 +97,6 @@ pub use service::{NameService, SERVER_V4, SERVER_V6, SERVICE_PORT, ServiceClient
 pub use snapshot::{Snapshot, SnapshotBuilder};
 pub use stats::{PortCounters, Stats};
 pub use token_bucket::{Rate, TokenBucket};
-pub use tx::Egress;
 pub use vlan::{PortVlans, Tagging};
 pub use vswitch_api::port_settings::isolation::Isolation;
 
@@ -114,6 +120,8 @@ pub struct State {
     pub dhcp: DhcpRequests,
     /// State of the router, once there is one.
     pub router: Option<Box<RouterState>>,
+    /// State of the tunnel, once there is one.
+    tunnel: Option<Box<TunnelState>>,
     shard_spec: ShardSpec,
     /// Control claims blocks of SNAT ports.
     is_claiming: bool,
@@ -146,6 +154,7 @@ impl State {
             loops,
             dhcp: DhcpRequests::default(),
             router,
+            tunnel: None,
             shard_spec: ShardSpec::SINGLE,
             is_claiming: false,
             seed,
@@ -183,6 +192,11 @@ impl State {
             self.groups.apply_snapshot(snapshot);
         }
         self.dhcp.apply_snapshot(snapshot);
+        if let Some(tunnel) = snapshot.tunnel() {
+            let new = || Box::new(TunnelState::new(Arc::clone(tunnel)));
+            self.tunnel.get_or_insert_with(new).apply(tunnel, &mut self.fdb);
+            self.groups.set_tunnel(tunnel.port());
+        }
         if snapshot.has_routers() && self.router.is_none() {
             let router = RouterState::new(self.seed, self.shard_spec, self.is_claiming);
             self.router = Some(Box::new(router));
@@ -229,6 +243,12 @@ impl State {
         }
     }
 
+    /// ICMP errors about packets that were too long for another node.
+    #[must_use]
+    pub fn tunnel_counters(&self) -> RouterCounters {
+        self.tunnel.as_ref().map_or_else(RouterCounters::default, |tunnel| tunnel.counters)
+    }
+
     /// Frames that wait for a next hop, for fragments or for the next batch.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -251,6 +271,10 @@ pub fn run<O: Observer>(
         let mut on_rx = |it: &Received| io.observer.on_rx(it.port, io.pool.bytes(&it.frame));
         batch.incoming.iter().for_each(&mut on_rx);
     }
+    if let Some(tunnel) = &mut state.tunnel {
+        tunnel.changed().for_each(|vtep| io.stats.forget_vtep(vtep));
+        overlay::decapsulate::run(batch, snapshot, io);
+    }
     parse::run(batch, io);
     admit::run(batch, io.pool, snapshot, &state.fdb);
     state.loops.ingress(now, batch, io.pool, snapshot);
@@ -259,9 +283,14 @@ pub fn run<O: Observer>(
     learn::run(now, batch, snapshot, state, io.stats);
     dhcp::run(now, batch, io.pool, snapshot, &mut state.dhcp);
     multicast::run(now, batch, io.pool, snapshot, state);
+    overlay::host::ingress(batch, io.pool, snapshot, &state.fdb);
     router::run(now, batch, snapshot, state, io);
     lookup::run(now, batch, snapshot, &state.fdb);
     police::storm(now, batch, io.pool, snapshot);
+    if let Some(tunnel) = &mut state.tunnel {
+        overlay::path::run(now, batch, snapshot, tunnel, io);
+    }
+    overlay::host::egress(batch, io.pool, snapshot);
     edit::run(batch, io.pool, snapshot);
     let loop_table = state.loops.table();
     if snapshot.limited().rate_out || loop_table.any_blocked(now) {

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
-use fastpath::{BackendReport, Clock, PortIndex, SchedulingReport, Waker};
+use fastpath::{BackendReport, Clock, PortIndex, PortQueue, SchedulingReport, Waker};
 use tokio::sync::oneshot;
-use vswitch_counters::WorkerStats;
+use vswitch_counters::{VtepTraffic, WorkerStats};
 
 use crate::datapath::{FdbRow, LoopTable, PortCounters, Snapshot};
 use crate::worker::{ClaimedBlocks, Command};
@@ -40,6 +40,8 @@ pub struct StatsReport {
     pub workers: Vec<WorkerStats>,
     /// FDB entries of each network by its index: the maximum over the workers.
     pub fdb_entries: Vec<usize>,
+    /// Traffic of each VTEP by its slot; those beyond have none.
+    pub vteps: Vec<VtepTraffic>,
 }
 
 impl StatsReport {
@@ -132,14 +134,26 @@ impl Dataplane {
         self.0.workers.iter().for_each(|handle| handle.waker.wake());
     }
 
-    /// Opens a port with one queue per worker. Frames pass once a snapshot has the port.
+    /// Opens the port of a TAP, which has one queue per worker. Frames pass once a snapshot has the port.
     ///
     /// # Errors
-    /// The slot is in use, or a worker refuses; then no worker has the port.
+    /// As [`Dataplane::add_queues`].
     pub async fn add_port(
         &self,
         port: PortIndex,
         queues: Vec<OwnedFd>,
+    ) -> Result<(), DataplaneError> {
+        self.add_queues(port, queues.into_iter().map(PortQueue::Tap).collect()).await
+    }
+
+    /// Opens a port of any kind with one queue per worker.
+    ///
+    /// # Errors
+    /// The slot is in use, or a worker refuses; then no worker has the port.
+    pub async fn add_queues(
+        &self,
+        port: PortIndex,
+        queues: Vec<PortQueue>,
     ) -> Result<(), DataplaneError> {
         if queues.len() != self.workers() {
             let (queues, workers) = (queues.len(), self.workers());
@@ -233,7 +247,7 @@ impl Dataplane {
     pub async fn stats(&self) -> Result<StatsReport, DataplaneError> {
         let mut sums = BTreeMap::<PortIndex, PortCounters>::new();
         let (mut workers, mut retired) = (Vec::new(), PortCounters::default());
-        let mut fdb_entries = Vec::new();
+        let (mut fdb_entries, mut vteps) = (Vec::new(), Vec::new());
         for worker in 0..self.workers() {
             let report = self.ask(worker, |reply| Command::Report { reply }).await?;
             for (port, counters) in report.ports {
@@ -245,8 +259,13 @@ impl Dataplane {
             for (most, entries) in fdb_entries.iter_mut().zip(report.fdb_entries) {
                 *most = entries.max(*most);
             }
+            vteps.resize(vteps.len().max(report.vteps.len()), VtepTraffic::default());
+            for (sum, traffic) in vteps.iter_mut().zip(report.vteps) {
+                *sum += traffic;
+            }
         }
-        Ok(StatsReport { ports: sums.into_iter().collect(), retired, workers, fdb_entries })
+        let ports = sums.into_iter().collect();
+        Ok(StatsReport { ports, retired, workers, fdb_entries, vteps })
     }
 
     /// FDB rows of all workers, each with its youngest age.

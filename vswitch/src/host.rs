@@ -7,6 +7,7 @@
 //! | its IPv6 settings under `/proc/sys/net/ipv6/conf/BRIDGE` | [`sysctl`] | the end of the interface |
 //! | a TAP in a container's namespace with addresses, settings and default routes | [`container`] | closing its queues |
 //! | the uplink: a TAP, nftables tables, reserved ports and sockets | [`uplink`], which lists it | [`uplink::Uplink::stop`], [`uplink::restore_after_crash`]; `Uplink::into_parts` hands it over |
+//! | UDP sockets of the tunnel port on the underlay | `fastpath::udp`, [`underlay`] | closing them |
 //! | the service's namespace with a TAP and sockets | [`service`] | closing them |
 //! | the text of a container's `resolv.conf` in its engine's folder | `control::containers` | detach |
 //! | `lo` up in a container's namespace | [`container`] | never: the namespace is the container's |
@@ -45,6 +46,7 @@ mod sysctl;
 mod task;
 #[cfg(test)]
 mod tests;
+pub(crate) mod underlay;
 pub(crate) mod uplink;
 
 pub(crate) use error::HostError;

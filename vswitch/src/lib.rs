@@ -11,6 +11,7 @@
 //! | `server` | the API on its Unix socket |
 //! | `docker` | the network plugin of Docker on its Unix socket |
 //! | [`dataplane`] | control's handle on the workers |
+//! | [`overlay`] | what other nodes of an overlay do, by their registry |
 //! | `worker` | one thread: engine, pool, forwarding database, counters |
 //! | [`datapath`] | a batch of frames in, frames out: pure |
 //! | `regular_file` | files of ours that are never waited for |
@@ -29,6 +30,7 @@ mod host;
 pub mod isolate;
 mod limits;
 mod metrics;
+pub mod overlay;
 mod regular_file;
 mod serve;
 mod server;

@@ -143,6 +143,8 @@ fn rows() -> Vec<Row> {
             "detach-wait" = DETACH_WAIT_MAX, "", "an attach under the name of a port that is being detached is refused", Refusals;
             "networks" = NETWORKS_MAX, "networks", "a network is refused", Refusals;
             "reachable-from" = REACHABLE_FROM_MAX, "networks", "the network is refused", Refusals;
+            "network-peers" = PEERS_MAX, "peers", "a further one of the network is refused", Refusals;
+            "peers" = VTEPS_MAX, "peers", "a further one is refused", Refusals;
             "subnets" = POOL_SUBNETS, "subnets", "a network without a subnet of its own is refused", Refusals;
             "address-pools" = ADDRESS_POOLS_MAX, "pools", "a pool of a container engine is refused", Refusals;
             "further-addresses" = FURTHER_ADDRESSES_MAX, "addresses", "the attach is refused", Refusals;

@@ -5,6 +5,7 @@
 //! made from this text, and a test compares them.
 
 use vswitch_api::limits::Limit;
+use vswitch_api::overlay::{Peer, VtepTraffic};
 use vswitch_api::stats::{DnsCounters, PortStats, PortTraffic, Stats, WorkerStats};
 use vswitch_api::status::{UplinkState, UplinkStatus};
 use vswitch_counters::{Exposition, Kind, Metric};
@@ -38,6 +39,8 @@ pub(crate) struct Scrape {
     pub(crate) uplinks: Vec<(String, UplinkStatus)>,
     /// Published ports: open, and pending.
     pub(crate) publications: [u64; 2],
+    /// VTEPs of overlay networks.
+    pub(crate) peers: Vec<Peer>,
     pub(crate) stats: Stats,
     pub(crate) limits: Vec<Limit>,
 }
@@ -50,6 +53,7 @@ impl Scrape {
         self.networks(&mut text);
         self.uplinks(&mut text);
         self.ports(&mut text);
+        self.peers(&mut text);
         self.workers(&mut text);
         self.drops(&mut text);
         self.dns(&mut text);
@@ -129,6 +133,27 @@ impl Scrape {
             help: "Frames from or for the port that were dropped.",
         };
         each(text, &drops, &|port| port.drops);
+    }
+
+    fn peers(&self, text: &mut Exposition) {
+        let each = |text: &mut Exposition, name, value: &dyn Fn(&Peer) -> u64| {
+            for peer in &self.peers {
+                text.sample(name, &[("peer", &peer.address.to_string())], value(peer));
+            }
+        };
+        let name = "vswitch_vtep_mtu_bytes";
+        text.family(
+            name,
+            Kind::Gauge,
+            "Longest IP packet of a container that the path to the VTEP carries.",
+        );
+        each(text, name, &|peer| peer.mtu.into());
+        for (n, metric) in VtepTraffic::METRICS.iter().enumerate() {
+            text.family(metric.name, metric.kind, metric.help);
+            each(text, metric.name, &|peer| {
+                peer.traffic.values().nth(n).map_or(0, |(_, value)| value)
+            });
+        }
     }
 
     fn workers(&self, text: &mut Exposition) {

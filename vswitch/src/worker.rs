@@ -19,7 +19,6 @@ mod report;
 mod rx_throttle;
 mod spin;
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,7 +27,7 @@ use arc_swap::{ArcSwap, Cache};
 use crossbeam::queue::ArrayQueue;
 use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX};
 use fastpath::{
-    BackendReport, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex,
+    BackendReport, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex, PortQueue,
     SchedulingReport, Wait, Waker, backend,
 };
 use nat::ShardSpec;
@@ -112,7 +111,7 @@ pub(crate) struct Worker {
     /// Counters of former ports whose slots are in use again.
     retired: PortCounters,
     /// Queues of ports closed without a command; closed with the worker.
-    unclaimed_queues: Vec<OwnedFd>,
+    unclaimed_queues: Vec<PortQueue>,
     counters: RoundCounters,
     next_sweep: Nanos,
     stop: Option<oneshot::Sender<()>>,

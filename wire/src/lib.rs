@@ -26,6 +26,8 @@
 //! | [`frames`] | whole frames: gratuitous ARP, neighbour advertisements, UDP, TCP, ICMP |
 //! | [`mod@ttl`], [`mss_clamp`] | a router's hop: TTL decremented, MSS of a SYN lowered |
 //! | [`fragmenter`] | IPv4 fragmentation |
+//! | [`segment`], [`coalesce`] | a GSO frame into segments with complete checksums, and back (GRO) |
+//! | [`offload`] | partial checksums of frames that come without an offload header |
 //! | [`icmp_error`] | ICMP errors that a router sends |
 //! | [`limits`] | every limit of the crate |
 //!
@@ -37,6 +39,7 @@
 //! - Writing IPv4 options, IPv6 extension headers and fragments; reading them is supported.
 //! - SCTP beyond its ports and answers out of the blue: its CRC32c is not verified.
 //! - Reassembly: a fragment's tail has no ports.
+//! - Segmentation behind IPv6 extension headers, and of UDP into IP fragments.
 //! - IEEE 802.3 frames beyond their length: LLC and SNAP are payload.
 
 #![no_std]
@@ -53,6 +56,7 @@ mod tlv;
 
 pub mod arp;
 pub mod checksum;
+pub mod coalesce;
 pub mod ethernet;
 pub mod fragmenter;
 pub mod frames;
@@ -69,9 +73,11 @@ pub mod membership;
 pub mod meta;
 pub mod mss_clamp;
 pub mod ndp;
+pub mod offload;
 pub mod ports;
 pub mod protocol;
 pub mod sctp;
+pub mod segment;
 pub mod tcp;
 pub mod ttl;
 pub mod udp;

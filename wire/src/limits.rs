@@ -26,3 +26,6 @@ pub const ICMP_ERROR_FRAME_MAX: usize = 14 + 4 + ICMPV6_ERROR_PACKET_MAX;
 
 /// Bytes of malformed text in its error.
 pub const EXCERPT_MAX: usize = 40;
+
+/// Datagrams in one UDP GSO frame that coalescing makes: Linux' `UDP_GRO_CNT_MAX`.
+pub const UDP_COALESCED_MAX: usize = 64;

@@ -1,8 +1,9 @@
 //! Contenders: one file each, registered in `registry.rs`.
 //!
-//! A contender goes through `start`, `go_out` (where a remote host is wanted), `resolve_names` (where names are),
-//! `prepare`, any number of `port`, `stop`, and that again for the next turn. `stop` may be called at any time, also after a `start` that failed half-way, and never
-//! fails: it is what cleans the machine up.
+//! A contender goes through `start`, `go_out` (where a remote host is wanted), `span_hosts` (where two hosts are),
+//! `resolve_names` (where names are), `prepare`, any number of `port`, `stop`, and that again for the next turn. `stop`
+//! may be called at any time, also after a `start` that failed half-way, and never fails: it is what cleans the machine
+//! up.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,10 +21,12 @@ pub(crate) mod bridge;
 pub(crate) mod docker;
 pub(crate) mod host;
 pub(crate) mod ovs;
+mod underlay;
 mod uplink;
 pub(crate) mod vde;
 pub(crate) mod vswitch;
 
+pub(crate) use underlay::Link;
 pub(crate) use uplink::Outside;
 pub(crate) use vswitch::Build;
 
@@ -160,6 +163,18 @@ pub(crate) trait Contender {
     /// out by it, and its ports [`crate::workload::PUBLISHED`] are published.
     fn go_out(&mut self) -> Result<Outside> {
         let why = self.uplink_refusal().unwrap_or_else(|| "it has no uplink".to_owned());
+        Err(anyhow!("{why}"))
+    }
+
+    /// Why it spans no two hosts, if that is so.
+    fn overlay_refusal(&self) -> Option<String> {
+        Some("the harness gives it no overlay".to_owned())
+    }
+
+    /// Spans two hosts with a link between them; of the ports that are plugged in next, each second is on
+    /// the far host.
+    fn span_hosts(&mut self, _link: Link) -> Result<()> {
+        let why = self.overlay_refusal().unwrap_or_else(|| "it has no overlay".to_owned());
         Err(anyhow!("{why}"))
     }
 

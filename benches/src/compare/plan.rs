@@ -1,6 +1,6 @@
 //! What runs, in which order, and how long it will take.
 
-use crate::contender::{Contender, Kind};
+use crate::contender::{Contender, Kind, Link};
 use crate::workload::{Needs, Times, Workload};
 
 /// One contender, up with a number of ports, and the workloads that run on it.
@@ -10,6 +10,8 @@ pub(crate) struct Step {
     pub(crate) ports: usize,
     /// With a remote host behind its uplink.
     pub(crate) is_over_uplink: bool,
+    /// Over two hosts with such a link between them.
+    pub(crate) link: Option<Link>,
     /// Names of each port that it resolves.
     pub(crate) names: usize,
     /// Each two ports are on a network of their own.
@@ -38,8 +40,8 @@ pub(crate) fn steps(
     steps
 }
 
-/// A step for each number of ports that its workloads want, one with a remote host, one with names, and one
-/// with many networks.
+/// A step for each number of ports that its workloads want, one with a remote host, one for each kind of link between
+/// two hosts, one with names, and one with many networks.
 fn of_contender(
     contender: usize,
     round: usize,
@@ -49,10 +51,11 @@ fn of_contender(
     let mut steps: Vec<Step> = Vec::new();
     let is_due = |w: &dyn Workload| w.needs().once == once && round <= w.needs().rounds_max;
     for (number, workload) in workloads.iter().enumerate().filter(|(_, w)| is_due(w.as_ref())) {
-        let Needs { ports, uplink: is_over_uplink, names, apart: is_apart, .. } = workload.needs();
+        let Needs { ports, uplink: is_over_uplink, link, names, apart: is_apart, .. } =
+            workload.needs();
         let is_alike = |step: &&mut Step| {
-            (step.ports, step.is_over_uplink, step.names, step.is_apart)
-                == (ports, is_over_uplink, names, is_apart)
+            (step.ports, step.is_over_uplink, step.link, step.names, step.is_apart)
+                == (ports, is_over_uplink, link, names, is_apart)
         };
         match steps.iter_mut().find(is_alike) {
             Some(step) => step.workloads.push(number),
@@ -62,6 +65,7 @@ fn of_contender(
                     contender,
                     ports,
                     is_over_uplink,
+                    link,
                     names,
                     is_apart,
                     round,

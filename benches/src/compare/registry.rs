@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::agent::Attack;
 use crate::contender::vswitch::{Build, Vswitch};
 use crate::contender::{Contender, OVS_TSO, bridge, docker, host, ovs, vde};
+use crate::workload::across::AcrossHosts;
 use crate::workload::busy::Busy;
 use crate::workload::outside::OverUplink;
 use crate::workload::{
@@ -55,6 +56,15 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
         Box::new(OverUplink::egress("egress-connect", connect::Connect)),
         Box::new(OverUplink::publish("publish-connect", connect::Connect)),
         Box::new(OverUplink::publish("publish-rtt", round_trip::PingPong::tcp())),
+        Box::new(AcrossHosts::nic("overlay-tcp1", tcp::Tcp::streams(1))),
+        Box::new(AcrossHosts::nic("overlay-tcp4", tcp::Tcp::streams(4))),
+        Box::new(AcrossHosts::nic("overlay-rtt", round_trip::PingPong::tcp())),
+        Box::new(AcrossHosts::nic("overlay-udp1400", udp::NoLoss::frame(1400))),
+        Box::new(AcrossHosts::nic("overlay-connect", connect::Connect)),
+        Box::new(AcrossHosts::nic("overlay-http", http::Http)),
+        Box::new(AcrossHosts::veth("overlay-veth-tcp1", tcp::Tcp::streams(1))),
+        Box::new(AcrossHosts::veth("overlay-veth-tcp4", tcp::Tcp::streams(4))),
+        Box::new(AcrossHosts::veth("overlay-veth-rtt", round_trip::PingPong::tcp())),
         Box::new(names::Names),
         Box::new(docker_run::DockerRun::default_network()),
         Box::new(docker_run::DockerRun::user_defined()),

@@ -174,6 +174,9 @@ fn bring_up(contender: &mut dyn Contender, step: &Step) -> Result<Up> {
     let ports = step.ports;
     contender.start().with_context(|| format!("start {}", contender.name()))?;
     let outside = step.is_over_uplink.then(|| contender.go_out()).transpose()?;
+    if let Some(link) = step.link {
+        contender.span_hosts(link)?;
+    }
     if step.names > 0 {
         contender.resolve_names(step.names)?;
     }

@@ -54,7 +54,7 @@ const fn target(metric: &'static str, against: Against, least: f64, reach: Optio
 }
 
 /// All of them. "0" for the CPU of an idle switch means 0.0 as it is shown.
-pub(crate) const ALL: [Target; 98] = [
+pub(crate) const ALL: [Target; 107] = [
     target("tcp1.gbps", DOCKER, 1.1, None),
     target("tcp4.gbps", DOCKER, 0.85, Some(1.0)),
     target("rtt-tcp.p50_us", DOCKER, 0.6, None),
@@ -113,6 +113,15 @@ pub(crate) const ALL: [Target; 98] = [
     target("attack-udp.p99_ratio", Against::Nothing, 2.0, None),
     target("attack-arp.gbps_ratio", Against::Nothing, 0.8, None),
     target("attack-arp.p99_ratio", Against::Nothing, 2.0, None),
+    target("overlay-tcp1.gbps", BRIDGE, 0.95, Some(1.2)),
+    target("overlay-tcp4.gbps", BRIDGE, 0.95, Some(1.2)),
+    target("overlay-tcp1.cpu_s_per_gb", BRIDGE, 1.3, None),
+    target("overlay-tcp4.cpu_s_per_gb", BRIDGE, 1.3, None),
+    target("overlay-rtt.p50_us", BRIDGE, 1.0, Some(0.8)),
+    target("overlay-udp1400.kpps", BRIDGE, 1.0, None),
+    target("overlay-veth-tcp1.gbps", BRIDGE, 0.45, Some(0.7)),
+    target("overlay-veth-tcp4.gbps", BRIDGE, 0.45, Some(0.7)),
+    target("overlay-veth-rtt.p50_us", BRIDGE, 1.0, Some(0.8)),
     target("busy1-tcp1.gbps", DOCKER, 0.8, Some(1.0)),
     target("busy1-tcp4.gbps", DOCKER, 0.75, Some(1.0)),
     target("busy1-rtt-tcp.p50_us", DOCKER, 1.4, Some(1.0)),

@@ -2,7 +2,7 @@
 //!
 //! A workload says how many ports it wants, what figures it gives, and runs once in a turn of a
 //! contender that is up with that many ports. All workloads with the same number of ports share a
-//! turn. To add one (an overlay), write its file and register it;
+//! turn. To add one, write its file and register it;
 //! table, plots and result file follow.
 
 use std::path::Path;
@@ -12,12 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::contender::{Contender, Endpoint, Outside};
+use crate::contender::{Contender, Endpoint, Link, Outside};
 use crate::limits::{FEW_ROUNDS, LOAD_GRACE, READY_LIMIT};
 use crate::metric::{Figures, Metric};
 use crate::shell::{self, Job};
 use crate::usage::{Look, Usage};
 
+pub(crate) mod across;
 pub(crate) mod attack;
 pub(crate) mod busy;
 pub(crate) mod connect;
@@ -52,6 +53,8 @@ pub(crate) struct Needs {
     pub(crate) ports: usize,
     /// A remote host behind the contender's uplink; in a turn of its own.
     pub(crate) uplink: bool,
+    /// Two hosts with such a link between them, a port on each; in a turn of its own.
+    pub(crate) link: Option<Link>,
     /// Names of each port that the contender resolves; in a turn of its own. 0 where none are needed.
     pub(crate) names: usize,
     /// Each two ports are on a network of their own; in a turn of its own.
@@ -71,6 +74,7 @@ impl Needs {
     pub(crate) const PAIR: Self = Self {
         ports: 2,
         uplink: false,
+        link: None,
         names: 0,
         apart: false,
         once: false,

@@ -1,8 +1,11 @@
 //! The epoll engine, for kernels and sandboxes that refuse io_uring.
 //!
-//! Each frame costs one `read(2)` or `write(2)`, since its virtio-net header lies in the same buffer.
+//! Each frame of a TAP costs one `read(2)` or `write(2)`, since its virtio-net header lies in the same buffer.
+//! Datagrams go in batches.
 //! Ports are watched level-triggered. After traffic the engine polls for `spin_rounds` rounds without
 //! blocking.
+
+mod datagrams;
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +21,7 @@ use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
 use crate::limits::{PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop, is_gone};
+use crate::sys::batch::Batch;
 use crate::waker::Waker;
 
 /// Event data of the waker.
@@ -26,13 +30,29 @@ const WAKER: u64 = u64::MAX;
 #[derive(Debug, Default)]
 struct Slot {
     queue: Option<PortQueue>,
-    /// Detached descriptor, until the caller takes it.
-    closed: Option<OwnedFd>,
+    /// Detached descriptors, until the caller takes them.
+    closed: Option<PortQueue>,
+    /// Form of its frames; known until the slot is attached again.
+    framing: Framing,
+    /// Closes when `outgoing` is sent.
+    closing: bool,
+    /// Frames with datagrams that wait for their system call.
+    outgoing: Vec<Frame>,
+    /// Whether the kernel cuts payloads into datagrams.
+    segmentation: bool,
+    /// Bytes that a read of datagrams brought of late.
+    bytes_per_read: usize,
     io: PortIoCounters,
     /// Frames left to read; `None` without a bound.
     rx_budget: Option<u32>,
     /// Budget used up: not watched.
     throttled: bool,
+}
+
+impl Slot {
+    const fn is_open(&self) -> bool {
+        self.queue.is_some() && !self.closing
+    }
 }
 
 /// Packet I/O by epoll.
@@ -48,6 +68,13 @@ pub struct EpollEngine {
     turn: usize,
     spin_rounds: u16,
     empty_rounds: u16,
+    batch: Batch,
+    /// Buffers of a batch of reads, and messages of a batch of sends.
+    buffers: Vec<Frame>,
+    sends: Vec<datagrams::Outgoing>,
+    /// Ports with frames in `outgoing`, and their frames.
+    to_flush: Vec<PortIndex>,
+    queued: usize,
     stats: EngineCounters,
 }
 
@@ -69,6 +96,11 @@ impl EpollEngine {
             turn: 0,
             spin_rounds: SPIN_ROUNDS,
             empty_rounds: SPIN_ROUNDS,
+            batch: Batch::new(),
+            buffers: Vec::new(),
+            sends: Vec::new(),
+            to_flush: Vec::new(),
+            queued: 0,
             stats: EngineCounters::default(),
         })
     }
@@ -80,7 +112,7 @@ impl EpollEngine {
         &mut self.slots[port.get()]
     }
 
-    /// Reads one port until it is empty or has used its frames or bytes. Returns the frames read.
+    /// Reads one port within its budget. Returns the frames read.
     fn read_port(
         &mut self,
         pool: &mut Pool,
@@ -89,19 +121,41 @@ impl EpollEngine {
         quantum: Quantum,
         received: &mut Vec<Received>,
     ) -> usize {
-        let Some(Slot { queue: Some(queue), io, rx_budget, .. }) = self.slots.get_mut(port.get())
-        else {
+        let Some(slot) = self.slots.get(port.get()) else { return 0 };
+        let budget = slot.rx_budget.map_or(usize::MAX, |allowed| allowed as usize);
+        let frames_max = frames_max.min(budget);
+        let frames = match slot.framing {
+            Framing::Vnet => self.read_frames(pool, port, frames_max, quantum, received),
+            Framing::Datagram => self.read_datagrams(pool, port, frames_max, quantum, received),
+        };
+        if let Some(slot) = self.slots.get_mut(port.get()) {
+            slot.rx_budget = slot.rx_budget.map(|allowed| allowed.saturating_sub(frames as u32));
+            if slot.rx_budget == Some(0) {
+                self.watch(port, false);
+            }
+        }
+        frames
+    }
+
+    /// Reads a TAP until it is empty or has used its frames or bytes. Returns the frames read.
+    fn read_frames(
+        &mut self,
+        pool: &mut Pool,
+        port: PortIndex,
+        frames_max: usize,
+        quantum: Quantum,
+        received: &mut Vec<Received>,
+    ) -> usize {
+        let Some(Slot { queue: Some(queue), io, .. }) = self.slots.get_mut(port.get()) else {
             return 0;
         };
-        let frames_max = rx_budget.map_or(frames_max, |allowed| frames_max.min(allowed as usize));
         let (mut frames, mut bytes) = (0, 0);
         while frames < frames_max && bytes < quantum.bytes {
             let Some(mut frame) = pool.alloc() else { break };
-            let framing = queue.framing();
-            framing.before_read(&mut frame);
+            Framing::Vnet.before_read(&mut frame);
             self.stats.syscalls += 1;
             match read_frame(pool, queue, &frame) {
-                Ok(len) if framing.after_read(pool, &mut frame, len) => {
+                Ok(len) if Framing::Vnet.after_read(&mut frame, len) => {
                     frames += 1;
                     bytes += len;
                     io.traffic.count_rx(frame.wire_len());
@@ -122,22 +176,14 @@ impl EpollEngine {
                 }
             }
         }
-        if let Some(slot) = self.slots.get_mut(port.get()) {
-            slot.rx_budget = slot.rx_budget.map(|allowed| allowed.saturating_sub(frames as u32));
-            if slot.rx_budget == Some(0) {
-                self.watch(port, false);
-            }
-        }
         frames
     }
 
     /// Whether to read a port. A read clears an ICMP error of a UDP socket; an error of a TAP means that
     /// the device vanished.
     fn is_readable(&self, port: PortIndex, flags: EventFlags) -> bool {
-        let is_udp = || {
-            let queue = self.slots.get(port.get()).and_then(|slot| slot.queue.as_ref());
-            queue.is_some_and(|queue| queue.framing() == Framing::Bare)
-        };
+        let is_udp =
+            || self.slots.get(port.get()).is_some_and(|slot| slot.framing == Framing::Datagram);
         flags.contains(EventFlags::IN) || flags.contains(EventFlags::ERR) && is_udp()
     }
 
@@ -152,6 +198,17 @@ impl EpollEngine {
         {
             slot.throttled = !watched;
         }
+    }
+
+    /// Ends a port without queued frames.
+    fn close(&mut self, port: PortIndex) {
+        let Some(slot) = self.slots.get_mut(port.get()) else { return };
+        let Some(queue) = slot.queue.take() else { return };
+        // Fails for a vanished device, which is not watched.
+        let _ = epoll::delete(&self.epoll, &queue);
+        slot.closed = Some(queue);
+        slot.closing = false;
+        self.events.push_back(EngineEvent::Detached(port));
     }
 
     /// Unwatches a port whose device vanished, until it is detached.
@@ -197,35 +254,36 @@ impl Engine for EpollEngine {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
         epoll::add(&self.epoll, &queue, EventData::new_u64(u64::from(port.0)), EventFlags::IN)?;
-        *self.grow_to(port) = Slot { queue: Some(queue), ..Slot::default() };
+        *self.grow_to(port) = Slot {
+            framing: queue.framing(),
+            segmentation: queue.sockets().is_some_and(|sockets| sockets.segmentation),
+            queue: Some(queue),
+            ..Slot::default()
+        };
         Ok(())
     }
 
     fn detach(&mut self, port: PortIndex) {
-        let Some(queue) = self.slots.get_mut(port.get()).and_then(|slot| slot.queue.take()) else {
-            return;
-        };
-        // Fails for a vanished device, which is not watched.
-        let _ = epoll::delete(&self.epoll, &queue);
-        self.slots[port.get()].closed = Some(queue.into_fd());
-        self.events.push_back(EngineEvent::Detached(port));
+        match self.slots.get_mut(port.get()) {
+            Some(slot) if !slot.outgoing.is_empty() => slot.closing = true,
+            _ => self.close(port),
+        }
     }
 
     fn is_open(&self, port: PortIndex) -> bool {
-        self.slots.get(port.get()).is_some_and(|slot| slot.queue.is_some())
+        self.slots.get(port.get()).is_some_and(Slot::is_open)
     }
 
-    fn send(&mut self, pool: &mut Pool, port: PortIndex, mut frame: Frame) {
-        self.stats.syscalls += 1;
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let slot = self.grow_to(port);
-        let framing = slot.queue.as_ref().map(PortQueue::framing).unwrap_or_default();
-        framing.before_write(&mut frame);
+        if slot.framing == Framing::Datagram {
+            return self.send_datagrams(pool, port, frame);
+        }
+        let slot = &mut self.slots[port.get()];
+        self.stats.syscalls += 1;
         match slot.queue.as_ref().map(|queue| rustix::io::write(queue, pool.bytes(&frame))) {
             None => slot.io.drop_tx(TxDrop::Gone),
-            Some(Ok(len)) if len == frame.len() => {
-                framing.after_write(&mut frame);
-                slot.io.traffic.count_tx(frame.wire_len());
-            }
+            Some(Ok(len)) if len == frame.len() => slot.io.traffic.count_tx(frame.wire_len()),
             Some(Ok(_)) => slot.io.drop_tx(TxDrop::Short),
             Some(Err(errno)) => slot.io.drop_tx(TxDrop::from_errno(errno.raw_os_error())),
         }
@@ -238,6 +296,7 @@ impl Engine for EpollEngine {
         wait: Wait,
         received: &mut Vec<Received>,
     ) -> io::Result<()> {
+        self.flush(pool);
         let wait = if self.is_busy() || !self.events.is_empty() { Wait::No } else { wait };
         self.stats.sleeps += u64::from(wait != Wait::No);
         self.poll(wait)?;
@@ -287,7 +346,7 @@ impl Engine for EpollEngine {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self, port: PortIndex) -> Option<OwnedFd> {
+    fn take_closed(&mut self, port: PortIndex) -> Option<PortQueue> {
         self.slots.get_mut(port.get())?.closed.take()
     }
 
@@ -312,7 +371,7 @@ impl Engine for EpollEngine {
     }
 
     fn writes_in_flight(&self) -> usize {
-        0
+        self.queued
     }
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {

@@ -1,18 +1,22 @@
 //! Ports in memory for tests, the simulator and benchmarks.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 
+use super::port_queue::Framing;
 use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
-use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX, VNET_LEN};
+use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop};
 
-/// One port. Frames are with their virtio-net header.
+/// One port. Frames are with their virtio-net header, or their datagram header.
 #[derive(Debug, Default)]
 struct MemoryPort {
     open: bool,
+    framing: Framing,
     incoming: VecDeque<Vec<u8>>,
     /// Frames that come in again and again, and the next of them.
     cycle: Vec<Vec<u8>>,
@@ -42,12 +46,26 @@ impl MemoryEngine {
         *self.port(port) = MemoryPort { open: true, keep: true, ..MemoryPort::default() };
     }
 
+    /// Opens a port of datagrams that keeps what is sent to it. Frames begin with a
+    /// [`crate::datagram::Header`]: who joins two such ports replaces the destination by the source.
+    pub fn open_datagrams(&mut self, port: PortIndex) {
+        let framing = Framing::Datagram;
+        *self.port(port) = MemoryPort { open: true, keep: true, framing, ..MemoryPort::default() };
+    }
+
+    /// Opens a port of datagrams as [`MemoryEngine::open_cycle`] does a port of frames.
+    pub fn open_datagram_cycle(&mut self, port: PortIndex, frames: Vec<Vec<u8>>) {
+        let framing = Framing::Datagram;
+        let cycle = frames;
+        *self.port(port) = MemoryPort { open: true, cycle, framing, ..MemoryPort::default() };
+    }
+
     /// Opens a port that only counts what is sent to it, and on which `frames` come in for ever.
     pub fn open_cycle(&mut self, port: PortIndex, frames: Vec<Vec<u8>>) {
         *self.port(port) = MemoryPort { open: true, cycle: frames, ..MemoryPort::default() };
     }
 
-    /// A frame, with its virtio-net header, comes in on a port.
+    /// A frame, with its virtio-net or datagram header, comes in on a port.
     pub fn inject(&mut self, port: PortIndex, frame: Vec<u8>) {
         self.port(port).incoming.push_back(frame);
     }
@@ -76,14 +94,14 @@ impl MemoryPort {
     #[inline]
     fn read(&mut self, pool: &mut Pool, port: PortIndex, received: &mut Vec<Received>) -> bool {
         if let Some(bytes) = self.incoming.pop_front() {
-            return take_in(&mut self.io, &bytes, pool, port, received);
+            return take_in(&mut self.io, self.framing, &bytes, pool, port, received);
         }
         let Some(bytes) = self.cycle.get(self.next) else { return false };
         self.next += 1;
         if self.next == self.cycle.len() {
             self.next = 0;
         }
-        take_in(&mut self.io, bytes, pool, port, received)
+        take_in(&mut self.io, self.framing, bytes, pool, port, received)
     }
 
     fn is_empty(&self) -> bool {
@@ -95,6 +113,7 @@ impl MemoryPort {
 #[inline]
 fn take_in(
     io: &mut PortIoCounters,
+    framing: Framing,
     bytes: &[u8],
     pool: &mut Pool,
     port: PortIndex,
@@ -104,7 +123,7 @@ fn take_in(
         io.rx_errors += 1;
         return false;
     };
-    if !(VNET_LEN..=FRAME_MAX).contains(&bytes.len()) {
+    if !(framing.header_len()..=FRAME_MAX).contains(&bytes.len()) {
         io.rx_errors += 1;
         pool.release(frame);
         return true;
@@ -113,7 +132,8 @@ fn take_in(
     if let Some(buffer) = pool.bytes_mut(&frame) {
         buffer.copy_from_slice(bytes);
     }
-    io.traffic.count_rx(frame.wire_len());
+    let (frames, bytes) = framing.measure(pool, &frame);
+    io.traffic.count_rx_frames(frames, bytes);
     received.push(Received { port, frame });
     true
 }
@@ -136,13 +156,14 @@ impl Engine for MemoryEngine {
     #[inline]
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let to = self.port(port);
+        let (frames, bytes) = to.framing.measure(pool, &frame);
         if to.open {
-            to.io.traffic.count_tx(frame.wire_len());
+            to.io.traffic.count_tx_frames(frames, bytes);
             if to.keep {
                 to.outgoing.push(pool.bytes(&frame).to_vec());
             }
         } else {
-            to.io.drop_tx(TxDrop::Gone);
+            to.io.drop_tx_frames(TxDrop::Gone, frames);
         }
         pool.release(frame);
     }
@@ -168,7 +189,7 @@ impl Engine for MemoryEngine {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self, _port: PortIndex) -> Option<OwnedFd> {
+    fn take_closed(&mut self, _port: PortIndex) -> Option<PortQueue> {
         None
     }
 

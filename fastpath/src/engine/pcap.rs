@@ -1,17 +1,22 @@
 //! Ports on capture files: frames come from one file and go to another.
 //!
 //! Files hold Ethernet frames (`LINKTYPE_ETHERNET`) without a virtio-net header, so a frame that is
-//! sent with a partial checksum is written with that checksum as it is.
+//! sent with a partial checksum is written with that checksum as it is. Files of a port of datagrams hold
+//! payloads with their [`crate::datagram::Header`] (`LINKTYPE_USER0`).
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapWriter};
 
+use super::port_queue::Framing;
 use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
+use crate::datagram;
 use crate::limits::{FRAME_MAX, PORTS_MAX, READ_DEPTH_MAX};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop};
@@ -21,6 +26,7 @@ type Sink = PcapWriter<Box<dyn Write>>;
 
 #[derive(Default)]
 struct PcapPort {
+    framing: Framing,
     source: Option<Source>,
     sink: Option<Sink>,
     io: PortIoCounters,
@@ -50,19 +56,46 @@ impl PcapEngine {
         source: Option<Box<dyn Read>>,
         sink: Option<Box<dyn Write>>,
     ) -> io::Result<()> {
+        self.open_as(port, Framing::Vnet, source, sink)
+    }
+
+    /// Opens a port of datagrams.
+    ///
+    /// # Errors
+    /// When `source` is no capture of such a port, or `sink` cannot be written.
+    pub fn open_datagrams(
+        &mut self,
+        port: PortIndex,
+        source: Option<Box<dyn Read>>,
+        sink: Option<Box<dyn Write>>,
+    ) -> io::Result<()> {
+        self.open_as(port, Framing::Datagram, source, sink)
+    }
+
+    fn open_as(
+        &mut self,
+        port: PortIndex,
+        framing: Framing,
+        source: Option<Box<dyn Read>>,
+        sink: Option<Box<dyn Write>>,
+    ) -> io::Result<()> {
+        let (datalink, content) = match framing {
+            Framing::Vnet => (DataLink::ETHERNET, "Ethernet frames"),
+            Framing::Datagram => (DataLink::USER0, "datagrams"),
+        };
         let source = source.map(PcapReader::new).transpose().map_err(io::Error::other)?;
         if let Some(source) = &source
-            && source.header().datalink != DataLink::ETHERNET
+            && source.header().datalink != datalink
         {
             let found = source.header().datalink;
-            return Err(io::Error::other(format!("not a capture of Ethernet frames: {found:?}")));
+            return Err(io::Error::other(format!("not a capture of {content}: {found:?}")));
         }
-        let header = PcapHeader { snaplen: FRAME_MAX as u32, ..PcapHeader::default() };
+        let header = PcapHeader { snaplen: FRAME_MAX as u32, datalink, ..PcapHeader::default() };
         let sink = sink
             .map(|sink| PcapWriter::with_header(sink, header))
             .transpose()
             .map_err(io::Error::other)?;
-        *self.port(port) = PcapPort { source, sink, io: PortIoCounters::default() };
+        *self.port(port) = PcapPort { framing, source, sink, io: PortIoCounters::default() };
         Ok(())
     }
 
@@ -86,9 +119,15 @@ impl PcapPort {
                 false
             }
             Some(Ok(packet)) => {
-                match pool.alloc_with(&packet.data) {
+                let frame = match self.framing {
+                    Framing::Vnet => pool.alloc_with(&packet.data),
+                    Framing::Datagram if packet.data.len() < datagram::LEN => None,
+                    Framing::Datagram => pool.alloc_copy(&packet.data),
+                };
+                match frame {
                     Some(frame) => {
-                        self.io.traffic.count_rx(frame.wire_len());
+                        let (frames, bytes) = self.framing.measure(pool, &frame);
+                        self.io.traffic.count_rx_frames(frames, bytes);
                         received.push(Received { port, frame });
                     }
                     None => self.io.rx_errors += 1,
@@ -111,8 +150,8 @@ impl Engine for PcapEngine {
     }
 
     fn detach(&mut self, port: PortIndex) {
-        let io = self.port(port).io;
-        *self.port(port) = PcapPort { io, ..PcapPort::default() };
+        let PcapPort { io, framing, .. } = *self.port(port);
+        *self.port(port) = PcapPort { io, framing, ..PcapPort::default() };
         self.events.push_back(EngineEvent::Detached(port));
     }
 
@@ -122,14 +161,16 @@ impl Engine for PcapEngine {
 
     fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let to = self.port(port);
-        let bytes = pool.ethernet(&frame);
+        let (frames, len) = to.framing.measure(pool, &frame);
+        let bytes = match to.framing {
+            Framing::Vnet => pool.ethernet(&frame),
+            Framing::Datagram => pool.bytes(&frame),
+        };
         let packet = PcapPacket::new(Duration::ZERO, bytes.len() as u32, bytes);
         match to.sink.as_mut().map(|sink| sink.write_packet(&packet)) {
-            Some(Ok(_)) => {
-                to.io.traffic.count_tx(frame.wire_len());
-            }
-            Some(Err(_)) => to.io.drop_tx(TxDrop::Refused),
-            None => to.io.drop_tx(TxDrop::Gone),
+            Some(Ok(_)) => to.io.traffic.count_tx_frames(frames, len),
+            Some(Err(_)) => to.io.drop_tx_frames(TxDrop::Refused, frames),
+            None => to.io.drop_tx_frames(TxDrop::Gone, frames),
         }
         pool.release(frame);
     }
@@ -155,7 +196,7 @@ impl Engine for PcapEngine {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self, _port: PortIndex) -> Option<OwnedFd> {
+    fn take_closed(&mut self, _port: PortIndex) -> Option<PortQueue> {
         None
     }
 

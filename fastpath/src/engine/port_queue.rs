@@ -2,51 +2,72 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::datagram;
 use crate::limits::{FRAME_MAX, VNET_LEN};
 use crate::pool::{Frame, Pool};
 
-/// Nonblocking descriptor of a port.
+/// Nonblocking descriptors of a port.
 #[derive(Debug)]
 pub enum PortQueue {
-    /// Queue of a TAP with `IFF_VNET_HDR`: frames carry a virtio-net header.
+    /// Queue of a TAP with `IFF_VNET_HDR`: frames begin with a virtio-net header.
     Tap(OwnedFd),
-    /// Connected UDP socket: each datagram is an Ethernet frame without that header. The sender completes
-    /// checksums and segments GSO frames first.
-    Udp(OwnedFd),
+    /// Unconnected UDP sockets: frames begin with a [`datagram::Header`], then the payload.
+    Datagrams(UdpSockets),
+}
+
+/// UDP sockets of one worker. [`crate::udp::UdpTunnel`] opens them.
+#[derive(Debug)]
+pub struct UdpSockets {
+    /// Socket that receives; with `UDP_GRO`, many datagrams at once.
+    pub receive: OwnedFd,
+    /// Sockets that send, chosen by [`datagram::Header::socket`]; one at least.
+    pub send: Vec<OwnedFd>,
+    /// Whether the kernel may segment (`UDP_SEGMENT`); it may not where checksums are off.
+    pub segmentation: bool,
+}
+
+impl UdpSockets {
+    /// Socket that sends datagrams with this header.
+    #[inline]
+    pub(super) fn sender(&self, header: &datagram::Header) -> usize {
+        usize::from(header.socket) % self.send.len().max(1)
+    }
 }
 
 impl PortQueue {
-    /// Framing of the descriptor.
+    /// Framing of the descriptors.
     pub(super) const fn framing(&self) -> Framing {
         match self {
             Self::Tap(_) => Framing::Vnet,
-            Self::Udp(_) => Framing::Bare,
+            Self::Datagrams(_) => Framing::Datagram,
         }
     }
 
-    /// The descriptor.
-    pub(super) fn into_fd(self) -> OwnedFd {
+    /// Sockets of a port of datagrams.
+    pub(super) const fn sockets(&self) -> Option<&UdpSockets> {
         match self {
-            Self::Tap(fd) | Self::Udp(fd) => fd,
+            Self::Tap(_) => None,
+            Self::Datagrams(sockets) => Some(sockets),
         }
     }
 }
 
 impl AsFd for PortQueue {
+    /// The descriptor that is read.
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tap(fd) | Self::Udp(fd) => fd.as_fd(),
+            Self::Tap(fd) => fd.as_fd(),
+            Self::Datagrams(sockets) => sockets.receive.as_fd(),
         }
     }
 }
 
-/// Whether a descriptor's frames carry a virtio-net header. Frames in the pool always do: the engine adds
-/// a zeroed one on read and skips it on write.
+/// Header in front of the frames of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Framing {
     #[default]
     Vnet,
-    Bare,
+    Datagram,
 }
 
 impl Framing {
@@ -54,38 +75,40 @@ impl Framing {
     #[inline]
     pub(super) fn before_read(self, frame: &mut Frame) {
         frame.set_len(FRAME_MAX);
-        self.before_write(frame);
     }
 
-    /// Applies the length of a read. False if it is no frame.
+    /// Applies the length of a read, header included. False if it is no frame.
     #[inline]
-    pub(super) fn after_read(self, pool: &mut Pool, frame: &mut Frame, len: usize) -> bool {
+    pub(super) fn after_read(self, frame: &mut Frame, len: usize) -> bool {
         frame.set_len(len);
+        len >= self.header_len()
+    }
+
+    /// Length of the header.
+    #[inline]
+    pub(super) const fn header_len(self) -> usize {
         match self {
-            Self::Vnet => len >= VNET_LEN,
-            Self::Bare => {
-                self.after_write(frame);
-                let header = pool.bytes_mut(frame).and_then(|bytes| bytes.get_mut(..VNET_LEN));
-                header.map(|header| header.fill(0)).is_some()
+            Self::Vnet => VNET_LEN,
+            Self::Datagram => datagram::LEN,
+        }
+    }
+
+    /// Frames that a buffer counts as, and their bytes without the header.
+    #[inline]
+    pub(super) fn measure(self, pool: &Pool, frame: &Frame) -> (u64, usize) {
+        match self {
+            Self::Vnet => (1, frame.wire_len()),
+            Self::Datagram => {
+                let len = frame.len().saturating_sub(datagram::LEN);
+                let header = datagram::Header::read(pool.bytes(frame));
+                (header.map_or(1, |header| header.datagrams(len) as u64), len)
             }
         }
     }
+}
 
-    /// Skips the header. Each holder of a buffer has its own start.
-    #[inline]
-    pub(super) fn before_write(self, frame: &mut Frame) {
-        if self == Self::Bare {
-            let is_long_enough = frame.shrink_front(VNET_LEN);
-            debug_assert!(is_long_enough, "a frame begins with its offload header");
-        }
-    }
-
-    /// Restores the header, for the counters.
-    #[inline]
-    pub(super) fn after_write(self, frame: &mut Frame) {
-        if self == Self::Bare {
-            let has_headroom = frame.grow_front(VNET_LEN);
-            debug_assert!(has_headroom, "the header was there before");
-        }
-    }
+/// Whether the kernel refuses to segment a payload that it may take in parts: its way out cannot (`EIO`),
+/// or it has too many segments or no checksum (`EINVAL`).
+pub(super) const fn is_refused_segmentation(errno: i32) -> bool {
+    matches!(errno, libc::EIO | libc::EINVAL)
 }

@@ -27,6 +27,7 @@
 //! empty pool cuts the reads of the round.
 
 mod completions;
+mod datagrams;
 pub mod ring;
 mod slot;
 #[cfg(test)]
@@ -34,7 +35,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use self::ring::{Op, Ring};
 use self::slot::{Slot, State};
@@ -64,8 +65,10 @@ pub struct UringEngine<R = KernelRing> {
     events: VecDeque<EngineEvent>,
     spin_rounds: u16,
     writes: usize,
-    /// Queued writes that end within the next system call: those to TAPs, which have room or drop.
-    immediate: u32,
+    /// Datagrams that the kernel refused to segment, to be sent one by one.
+    to_resend: VecDeque<(PortIndex, Frame)>,
+    /// Queued writes, which end within the next system call: they have room or fail.
+    queued_writes: u32,
     /// Quantum of each port in this round.
     quantum: Quantum,
     stats: EngineCounters,
@@ -97,7 +100,8 @@ impl<R: Ring> UringEngine<R> {
             events: VecDeque::new(),
             spin_rounds: SPIN_ROUNDS,
             writes: 0,
-            immediate: 0,
+            to_resend: VecDeque::new(),
+            queued_writes: 0,
             quantum: Quantum::of(0),
             stats: EngineCounters::default(),
         }
@@ -112,7 +116,7 @@ impl<R: Ring> UringEngine<R> {
         if self.ring.enter(Wait::No, 0).is_err() {
             return Err(op);
         }
-        self.immediate = 0;
+        self.queued_writes = 0;
         let mut early = std::mem::take(&mut self.early);
         self.reap_completions(pool, &mut early);
         self.early = early;
@@ -120,7 +124,7 @@ impl<R: Ring> UringEngine<R> {
     }
 
     fn reap_completions(&mut self, pool: &mut Pool, received: &mut Vec<Received>) {
-        while let Some(done) = self.ring.complete() {
+        while let Some(done) = self.ring.complete(pool) {
             self.completed(pool, done, received);
         }
     }
@@ -148,9 +152,11 @@ impl<R: Ring> UringEngine<R> {
                 if self.slots[port.get()].state != State::Open {
                     break;
                 }
-                let Some(mut frame) = pool.alloc() else { return self.rotate(served) };
-                self.slots[port.get()].framing.before_read(&mut frame);
-                if let Err(Op::Read { frame, .. }) = self.push(pool, Op::Read { port, frame }) {
+                let Some(frame) = pool.alloc() else { return self.rotate(served) };
+                let read = self.slots[port.get()].read(port, frame);
+                if let Err(Op::Read { frame, .. } | Op::Receive { frame, .. }) =
+                    self.push(pool, read)
+                {
                     pool.release(frame);
                     return self.rotate(served);
                 }
@@ -179,17 +185,19 @@ impl<R: Ring> UringEngine<R> {
     }
 
     fn push_write(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
-        let immediate = self.slots[port.get()].framing == Framing::Vnet;
-        let pushed = self.push(pool, Op::Write { port, frame, immediate });
-        let slot = &mut self.slots[port.get()];
-        if let Err(Op::Write { frame, .. }) = pushed {
-            slot.io.drop_tx(TxDrop::NoRoom);
+        if let Err(Op::Write { frame, .. }) = self.push(pool, Op::Write { port, frame }) {
+            self.slots[port.get()].io.drop_tx(TxDrop::NoRoom);
             return pool.release(frame);
         }
+        self.write_queued(port);
+    }
+
+    fn write_queued(&mut self, port: PortIndex) {
+        let slot = &mut self.slots[port.get()];
         slot.in_flight += 1;
         slot.writes += 1;
         self.writes += 1;
-        self.immediate += u32::from(immediate);
+        self.queued_writes += 1;
     }
 
     /// Rotates the order of ports; those without a turn come first.
@@ -268,10 +276,11 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.slots.get(port.get()).is_some_and(|slot| slot.state == State::Open)
     }
 
-    fn send(&mut self, pool: &mut Pool, port: PortIndex, mut frame: Frame) {
+    fn send(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         self.grow_to(port);
-        self.slots[port.get()].framing.before_write(&mut frame);
-        if self.slots[port.get()].state != State::Open {
+        if self.slots[port.get()].framing == Framing::Datagram {
+            self.send_datagrams(pool, port, frame);
+        } else if self.slots[port.get()].state != State::Open {
             self.slots[port.get()].io.drop_tx(TxDrop::Gone);
             pool.release(frame);
         } else if self.slots[port.get()].writes >= WRITES_PER_PORT_MAX {
@@ -289,6 +298,7 @@ impl<R: Ring> Engine for UringEngine<R> {
         wait: Wait,
         received: &mut Vec<Received>,
     ) -> io::Result<()> {
+        self.resend(pool);
         self.cancel_closing(pool);
         self.arm_polls(pool);
         self.submit_reads(pool);
@@ -298,7 +308,7 @@ impl<R: Ring> Engine for UringEngine<R> {
         let wait = if quiet { wait } else { Wait::No };
         self.stats.syscalls += 1;
         self.stats.sleeps += u64::from(wait != Wait::No);
-        self.ring.enter(wait, std::mem::take(&mut self.immediate))?;
+        self.ring.enter(wait, std::mem::take(&mut self.queued_writes))?;
         self.reap_completions(pool, received);
         self.adapt();
         Ok(())
@@ -308,9 +318,9 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.events.pop_front()
     }
 
-    fn take_closed(&mut self, port: PortIndex) -> Option<OwnedFd> {
+    fn take_closed(&mut self, port: PortIndex) -> Option<PortQueue> {
         let slot = self.slots.get_mut(port.get())?;
-        if slot.state == State::Vacant { slot.queue.take().map(PortQueue::into_fd) } else { None }
+        if slot.state == State::Vacant { slot.queue.take() } else { None }
     }
 
     fn is_busy(&self) -> bool {
@@ -332,7 +342,7 @@ impl<R: Ring> Engine for UringEngine<R> {
     }
 
     fn writes_in_flight(&self) -> usize {
-        self.writes
+        self.writes + self.to_resend.len()
     }
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {

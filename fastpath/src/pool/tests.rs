@@ -86,6 +86,20 @@ fn a_copy_has_the_same_bytes_in_a_buffer_of_its_own() {
     assert_eq!(pool.available(), 2);
 }
 
+#[test]
+fn one_frame_is_written_from_another_unless_somebody_else_holds_it() {
+    let mut pool = Pool::new(2).expect("memory");
+    let (from, to) = (pool.alloc_with(&[7; 60]), pool.alloc_with(&[9; 80]));
+    let (from, to) = (from.expect("a buffer"), to.expect("another"));
+    let (source, target) = pool.bytes_of_both(&from, &to).expect("two buffers");
+    target[20..].copy_from_slice(source);
+    assert_eq!(pool.bytes(&to)[20..], *pool.bytes(&from));
+    let alias = pool.share(&to).expect("a holder");
+    assert!(pool.bytes_of_both(&from, &to).is_none(), "somebody else reads it");
+    assert!(pool.bytes_of_both(&to, &alias).is_none(), "one buffer");
+    [from, to, alias].into_iter().for_each(|frame| pool.release(frame));
+}
+
 proptest! {
     /// Whatever is taken, shared and given back in whatever order: no buffer is lost, none is
     /// handed out twice, and bytes stay those of their frame.

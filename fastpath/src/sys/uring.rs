@@ -8,20 +8,27 @@
 //! The ring keeps the pool's memory mapped (`region`); dropping the ring first cancels and reaps what
 //! is in flight, and where that fails it leaks the mapping rather than let the kernel write into
 //! memory that has been given to somebody else.
+//!
+//! A receive or a transmission also has a [`Message`], which the kernel reads and writes: the one of the
+//! frame's index in `in_flight`. Nobody else touches it while that index is taken. Messages lie in a box, so
+//! that they do not move, and are leaked with the mapping.
 
+use std::cell::UnsafeCell;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fd, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Probe, opcode, squeue};
 
+use super::message::Message;
+use crate::datagram::{self, Header};
 use crate::engine::Wait;
 use crate::engine::uring::ring::{Completion, Op, Ring};
 use crate::limits::{CQ_ENTRIES, OPS_MAX, PORTS_MAX, SQ_ENTRIES};
-use crate::pool::{Pool, Region};
+use crate::pool::{Frame, Pool, Region};
 use crate::port::PortIndex;
 
 /// `RWF_NOWAIT` of `preadv2(2)` and `pwritev2(2)`: an operation that would wait ends with `EAGAIN`.
@@ -42,6 +49,8 @@ pub struct KernelRing {
     /// Frames that the kernel works on; the completion's tag is the index.
     in_flight: Vec<Option<Op>>,
     vacant: Vec<u32>,
+    /// Message of the operation at each index; empty until an operation needs one.
+    messages: Box<[UnsafeCell<Message>]>,
     /// Polls and cancellations in flight.
     others: usize,
     files: usize,
@@ -65,6 +74,7 @@ impl KernelRing {
             ring,
             in_flight: (0..OPS_MAX).map(|_| None).collect(),
             vacant: (0..OPS_MAX as u32).rev().collect(),
+            messages: Box::default(),
             others: 0,
             files,
             stray: 0,
@@ -95,22 +105,25 @@ impl KernelRing {
         Fixed(self.files as u32 - 1)
     }
 
-    /// The entry for an operation whose frame, if any, will lie at `index`.
-    fn entry(&self, pool: &Pool, op: &Op, index: u64) -> squeue::Entry {
+    /// The entry for an operation whose frame, if any, will lie at `index`. `None` for a datagram without
+    /// a header.
+    #[inline]
+    fn entry(&self, pool: &Pool, op: &Op, index: u64) -> Option<squeue::Entry> {
         let file = |port: &PortIndex| Fixed(u32::from(port.0));
-        match op {
+        Some(match op {
             Op::Read { port, frame } => {
                 opcode::Read::new(file(port), pool.pointer(frame), frame.len() as u32)
                     .rw_flags(RWF_NOWAIT)
                     .build()
                     .user_data(tag::FRAME | index)
             }
-            Op::Write { port, frame, immediate } => {
+            Op::Write { port, frame } => {
                 opcode::Write::new(file(port), pool.pointer(frame), frame.len() as u32)
-                    .rw_flags(if *immediate { RWF_NOWAIT } else { 0 })
+                    .rw_flags(RWF_NOWAIT)
                     .build()
                     .user_data(tag::FRAME | index)
             }
+            Op::Receive { .. } | Op::Transmit { .. } => return self.message_entry(pool, op, index),
             Op::Poll { port } => opcode::PollAdd::new(file(port), libc::POLLIN as u32)
                 .build()
                 .user_data(tag::POLL | u64::from(port.0)),
@@ -120,7 +133,51 @@ impl KernelRing {
             Op::Cancel { port } => opcode::AsyncCancel2::new(CancelBuilder::fd(file(port)).all())
                 .build()
                 .user_data(tag::CANCEL | u64::from(port.0)),
-        }
+        })
+    }
+
+    /// Makes the messages, before the first operation that needs one.
+    #[cold]
+    fn make_messages(&mut self) {
+        self.messages = (0..OPS_MAX).map(|_| UnsafeCell::new(Message::new())).collect();
+    }
+
+    /// The entry for an operation with a message, which is that of the vacant `index`.
+    fn message_entry(&self, pool: &Pool, op: &Op, index: u64) -> Option<squeue::Entry> {
+        // SAFETY: the index is vacant, so that the kernel is done with its message, and no other reference
+        // to it exists: they end within this function and within `complete`.
+        let message = unsafe { &mut *self.messages.get(index as usize)?.get() };
+        let entry = match op {
+            Op::Receive { port, frame } => {
+                let len = frame.len().checked_sub(datagram::LEN)?;
+                let payload = pool.pointer(frame).wrapping_add(datagram::LEN);
+                let message = message.receive(payload, len);
+                opcode::RecvMsg::new(Fixed(u32::from(port.0)), message)
+                    .flags(libc::MSG_DONTWAIT as u32)
+                    .build()
+            }
+            Op::Transmit { frame, socket, part, .. } => {
+                let bytes = pool.bytes(frame);
+                let (to, len) = (Header::read(bytes)?, part.of(bytes)?.len());
+                let payload = pool.pointer(frame).wrapping_add(datagram::LEN + part.start as usize);
+                let message = message.send(to.peer, payload, len, part.segment);
+                opcode::SendMsg::new(Fd(*socket), message)
+                    .flags((libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as u32)
+                    .build()
+            }
+            _ => return None,
+        };
+        Some(entry.user_data(tag::FRAME | index))
+    }
+
+    /// Puts the header in front of what a receive brought; its bytes together, or an error.
+    fn received(&self, pool: &mut Pool, index: u32, frame: &Frame, len: u32) -> Result<u32, i32> {
+        let message = self.messages.get(index as usize).ok_or(libc::EINVAL)?;
+        // SAFETY: the operation at the index has ended, so that the kernel is done with its message; the
+        // references of `message_entry` have ended with it.
+        let header = unsafe { &*message.get() }.received(len as usize).ok_or(libc::EMSGSIZE)?;
+        let bytes = pool.bytes_mut(frame).ok_or(libc::EINVAL)?;
+        if header.write(bytes) { Ok(datagram::LEN as u32 + len) } else { Err(libc::EINVAL) }
     }
 
     fn owner(&mut self, user_data: u64) -> Option<Op> {
@@ -147,6 +204,10 @@ impl KernelRing {
         })
     }
 
+    fn next_user_data(&mut self) -> Option<u64> {
+        self.ring.completion().next().map(|entry| entry.user_data())
+    }
+
     fn busy(&self) -> usize {
         OPS_MAX - self.vacant.len() + self.others
     }
@@ -161,7 +222,9 @@ impl KernelRing {
             // SAFETY: a cancellation refers to no memory.
             let _ = unsafe { self.ring.submission().push(&cancel) };
             let _ = self.enter(Wait::For(Duration::from_millis(10)), 0);
-            while self.complete().is_some() {}
+            while let Some(user_data) = self.next_user_data() {
+                self.owner(user_data);
+            }
         }
         false
     }
@@ -171,16 +234,22 @@ impl Ring for KernelRing {
     #[inline]
     fn push(&mut self, pool: &Pool, op: Op) -> Result<(), Op> {
         assert!(pool.is_in(&self.region), "a ring works on the memory of one pool");
-        let has_frame = matches!(op, Op::Read { .. } | Op::Write { .. });
+        let has_message = matches!(op, Op::Receive { .. } | Op::Transmit { .. });
+        let has_frame = has_message || matches!(op, Op::Read { .. } | Op::Write { .. });
+        if has_message && self.messages.is_empty() {
+            self.make_messages();
+        }
         let index = match (has_frame, self.vacant.last()) {
             (true, None) => return Err(op),
             (true, Some(&index)) => index,
             (false, _) => 0,
         };
-        let entry = self.entry(pool, &op, u64::from(index));
+        let Some(entry) = self.entry(pool, &op, u64::from(index)) else { return Err(op) };
         // SAFETY: the buffer lies in `pool`'s region, which is ours, by the assertion, and which
-        // `self.region` keeps mapped; it is long enough (`Frame::set_len` bounds it). The frame stays in `in_flight` until the completion,
-        // so for a read nobody else has access to the bytes, and for a write nobody can change them.
+        // `self.region` keeps mapped; it is long enough (`Frame::set_len` bounds it, and a message has the
+        // bounds of the frame's bytes). The frame stays in `in_flight` until the completion, so for a read
+        // nobody else has access to the bytes, and for a write nobody can change them. The message stays
+        // in `messages`, and its index is taken until then.
         if unsafe { self.ring.submission().push(&entry) }.is_err() {
             return Err(op);
         }
@@ -193,10 +262,10 @@ impl Ring for KernelRing {
         Ok(())
     }
 
-    fn enter(&mut self, wait: Wait, immediate: u32) -> io::Result<()> {
+    fn enter(&mut self, wait: Wait, writes: u32) -> io::Result<()> {
         let queued = self.ring.submission().len() as u32;
         let events = EnterFlags::GETEVENTS.bits();
-        let wanted = immediate + 1;
+        let wanted = writes + 1;
         let submitter = self.ring.submitter();
         let entered = match wait {
             // GETEVENTS even without waiting: it runs deferred task work and fetches overflown
@@ -226,12 +295,17 @@ impl Ring for KernelRing {
     }
 
     #[inline]
-    fn complete(&mut self) -> Option<Completion> {
+    fn complete(&mut self, pool: &mut Pool) -> Option<Completion> {
         loop {
             let entry = self.ring.completion().next()?;
             let result = entry.result();
             let result = if result < 0 { Err(-result) } else { Ok(result as u32) };
             match self.owner(entry.user_data()) {
+                Some(Op::Receive { port, frame }) => {
+                    let index = entry.user_data() as u32;
+                    let result = result.and_then(|len| self.received(pool, index, &frame, len));
+                    return Some(Completion { op: Op::Receive { port, frame }, result });
+                }
                 Some(op) => return Some(Completion { op, result }),
                 None if entry.user_data() == 0 => {}
                 None => self.stray += 1,
@@ -267,6 +341,7 @@ impl Drop for KernelRing {
     fn drop(&mut self) {
         if !self.drain() {
             mem::forget(Arc::clone(&self.region));
+            mem::forget(mem::take(&mut self.messages));
         }
     }
 }
@@ -291,6 +366,8 @@ fn require(ring: &IoUring) -> io::Result<()> {
     let needed = [
         ("read", opcode::Read::CODE),
         ("write", opcode::Write::CODE),
+        ("recvmsg", opcode::RecvMsg::CODE),
+        ("sendmsg", opcode::SendMsg::CODE),
         ("poll", opcode::PollAdd::CODE),
         ("cancel", opcode::AsyncCancel2::CODE),
     ];

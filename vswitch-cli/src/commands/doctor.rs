@@ -82,8 +82,10 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
     let ports = status.as_ref().map_or(0, |status| status.ports);
     let uplinks = checks::uplinks(status.as_ref().ok());
     let running = status.as_ref().ok().and_then(|status| status.uplinks.first());
+    let on_underlay = status.as_ref().ok().and_then(|status| status.underlay.clone());
+    let rules = machine::nat_rules();
     let snat_ports = running.and_then(|uplink| uplink.snat_ports.parse().ok()).unwrap_or_default();
-    Ok(vec![
+    let mut rows = vec![
         checks::kernel(&setting("kernel/osrelease").unwrap_or_default()),
         checks::io_uring(
             setting("kernel/io_uring_disabled").as_deref(),
@@ -98,15 +100,23 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
         checks::congestion_control(setting("net/ipv4/tcp_congestion_control").as_deref()),
         checks::mtu(machine::default_route_mtu()),
         checks::snat_ports(setting("net/ipv4/ip_local_port_range").as_deref()),
-        checks::dnat(&snat_ports, &machine::nat_rules()),
+        checks::dnat(&snat_ports, &rules),
         checks::nftables(vswitch::probe_nftables()),
         checks::left_over(vswitch::orphaned_tables()),
         checks::docker(machine::has_docker()),
         checks::open_files(machine::open_files(), &snat_ports),
         checks::neighbours(setting("net/ipv4/neigh/default/gc_thresh3").as_deref(), ports),
         uplinks,
-        checks::daemon(&global.socket(), status),
-    ])
+    ];
+    let device = on_underlay.as_ref().and_then(|underlay| underlay.device.as_deref());
+    let findings = checks::Findings {
+        sockets: machine::udp_sockets(),
+        rules,
+        features: device.and_then(machine::device_features),
+    };
+    rows.extend(checks::underlay(on_underlay.as_ref(), &findings));
+    rows.push(checks::daemon(&global.socket(), status));
+    Ok(rows)
 }
 
 fn render(rows: &[Row]) -> String {

@@ -2,6 +2,7 @@
 
 mod connect;
 mod create;
+mod peer;
 
 use std::process::ExitCode;
 
@@ -33,13 +34,15 @@ Examples:
   vswitch network ls
   vswitch network ls -o wide
   vswitch network ls --filter dangling=true
-  vswitch network inspect blue";
+  vswitch network inspect blue
+  sudo vswitch network peer add blue 192.0.2.2        an overlay network: a further host";
 
 #[derive(Debug, Subcommand)]
 enum NetworkCommand {
     Create(Box<create::CreateArgs>),
     Connect(connect::ConnectArgs),
     Disconnect(connect::DisconnectArgs),
+    Peer(peer::PeerArgs),
     /// List the networks
     #[command(alias = "list")]
     Ls {
@@ -64,6 +67,7 @@ impl NetworkArgs {
             NetworkCommand::Create(args) => args.execute(global),
             NetworkCommand::Connect(args) => args.execute(global),
             NetworkCommand::Disconnect(args) => args.execute(global),
+            NetworkCommand::Peer(args) => args.execute(global),
             NetworkCommand::Rm(args) => args.execute(global),
             NetworkCommand::Prune(args) => args.execute(global),
             NetworkCommand::Ls { list } => {
@@ -88,8 +92,11 @@ impl NetworkArgs {
 impl Row for Network {
     const FIELDS: &'static [Field<Self>] = &[
         Field::text("NAME", |network| network.name.clone()),
+        Field::text("SCOPE", |network| network.scope.to_string()),
+        Field::number("VNI", vni, shown_vni).wide(),
         Field::text("SUBNETS", |network| table::list(&network.subnets)),
         Field::text("GATEWAYS", |network: &Self| table::list(&network.gateways)).wide(),
+        Field::text("PEERS", peers).wide(),
         Field::number("MTU", |network| network.mtu.into(), |mtu| mtu.to_string()),
         Field::text("UPLINKS", uplinks),
         Field::text("DEVICE", |network: &Self| table::list(&network.device)).wide(),
@@ -101,6 +108,10 @@ impl Row for Network {
     const FILTERS: &'static [FilterKey<Self>] = &[
         ("name", |network, value| contains(&network.name, value)),
         ("subnet", |network, value| network.subnets.iter().any(|net| net.to_string() == value)),
+        ("scope", |network, value| network.scope.name() == value),
+        ("vni", |network, value| {
+            network.overlay.as_ref().is_some_and(|overlay| overlay.vni.to_string() == value)
+        }),
         ("label", |network, value| ls::has_label(&network.labels, value)),
         ("uplink", |network, value| match value {
             "none" => network.uplinks.is_empty(),
@@ -113,6 +124,20 @@ impl Row for Network {
     fn name(&self) -> String {
         self.name.clone()
     }
+}
+
+/// The number of an overlay network.
+fn vni(network: &Network) -> u64 {
+    network.overlay.as_ref().map_or(0, |overlay| overlay.vni.into())
+}
+
+fn shown_vni(vni: u64) -> String {
+    if vni == 0 { "-".to_owned() } else { vni.to_string() }
+}
+
+/// Static peers of an overlay network.
+fn peers(network: &Network) -> String {
+    table::list(network.overlay.iter().flat_map(|overlay| &overlay.peers))
 }
 
 /// Whether a fact is as a filter wants it.
@@ -136,6 +161,10 @@ fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
     let ranges = detail.ip_ranges.iter().map(|range| ("ip range", range.to_string()));
     let reserved = reserved.iter().map(|one| ("reserved", one.address.to_string()));
     let subnets = subnets.chain(ranges).chain(reserved);
+    let overlay = network.overlay.iter().flat_map(|overlay| {
+        let host = table::list(&overlay.host_addresses);
+        [("vni", overlay.vni.to_string()), ("peers", peers(network)), ("host addresses", host)]
+    });
     let facts = [
         ("device", device),
         ("gateway mac", detail.gateway_mac.to_string()),
@@ -150,9 +179,10 @@ fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
         ("reachable from", table::list(&detail.reachable_from)),
         ("containers", network.ports.to_string()),
     ];
-    let name = [("name", network.name.clone())];
+    let name = [("name", network.name.clone()), ("scope", network.scope.to_string())];
     let labels = network.labels.iter().map(|(key, text)| ("label", format!("{key}={text}")));
-    let mut shown = table::pairs(name.into_iter().chain(subnets).chain(facts).chain(labels));
+    let mut shown =
+        table::pairs(name.into_iter().chain(overlay).chain(subnets).chain(facts).chain(labels));
     if !detail.members.is_empty() {
         shown.push('\n');
         shown += &table::table(
@@ -209,8 +239,8 @@ mod tests {
         assert_eq!(
             plan.render(&[network().network]),
             "\
-NAME  SUBNETS                   MTU  UPLINKS  STATE  CONTAINERS
-br0   10.99.0.0/16, fd00::/64  1500  none     up              1
+NAME  SCOPE  SUBNETS                   MTU  UPLINKS  STATE  CONTAINERS
+br0   local  10.99.0.0/16, fd00::/64  1500  none     up              1
 "
         );
     }
@@ -221,6 +251,7 @@ br0   10.99.0.0/16, fd00::/64  1500  none     up              1
             inspect(&network(), &[]),
             "\
 name            br0
+scope           local
 subnet          10.99.0.0/16, gateway 10.99.0.1
 subnet          fd00::/64, gateway fd00::1
 device          br0
@@ -239,6 +270,31 @@ containers      1
 NAME  MAC                IPV4       IPV6
 a     02:00:00:00:00:0a  10.99.0.2  fd00::2
 "
+        );
+    }
+    #[test]
+    fn an_overlay_network_shows_its_vni_and_peers() {
+        let overlay = serde_json::json!({
+            "vni": 42, "host_addresses": ["10.99.255.1"],
+            "peers": ["192.0.2.2:4789", "192.0.2.3:8472"],
+        });
+        let mut detail = network();
+        detail.network.scope = "overlay".into();
+        detail.network.overlay = Some(serde_json::from_value(overlay).unwrap());
+        let shown = inspect(&detail, &[]);
+        for line in [
+            "scope           overlay\nvni             42\n",
+            "peers           192.0.2.2:4789, 192.0.2.3:8472\n",
+            "host addresses  10.99.255.1\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+        let network = detail.network;
+        assert_eq!((vni(&network), shown_vni(vni(&network))), (42, "42".to_owned()));
+        assert_eq!(peers(&network), "192.0.2.2:4789, 192.0.2.3:8472");
+        assert_eq!(
+            (shown_vni(0), peers(&super::tests::network().network)),
+            ("-".to_owned(), "-".to_owned())
         );
     }
 }

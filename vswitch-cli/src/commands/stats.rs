@@ -36,8 +36,8 @@ pub(crate) struct StatsArgs {
 
 const EXAMPLES: &str = "\
 Directions are the switch's: RX came from the container. For every worker
-received + generated + flood_copies + handoff_received
-== sent + dropped + consumed + in_flight + handed_off; counters at zero are left out.
+received + generated + flood_copies + segmented + handoff_received
+== sent + dropped + consumed + merged + in_flight + handed_off; counters at zero are left out.
 docs/metrics.md explains each counter.
 With --watch and --format json every line is one JSON object with the counters; on a terminal the table
 is drawn anew each time. Filters are name and network; they select ports.

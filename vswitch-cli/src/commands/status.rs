@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use vswitch_api::limits::Limit;
+use vswitch_api::overlay::UnderlayStatus;
 use vswitch_api::status::{Status, UplinkStatus};
 
 use crate::error::Outcome;
@@ -59,7 +60,8 @@ fn render(status: &Status) -> String {
     ];
     let uplinks = (0..).zip(&status.uplinks).flat_map(|(at, it)| uplink(it, at == 0));
     let hints = status.uplink_hints.iter().map(|hint| ("hint", table::warning(hint)));
-    table::pairs(facts.into_iter().chain(uplinks).chain(hints))
+    let underlay = status.underlay.iter().flat_map(underlay);
+    table::pairs(facts.into_iter().chain(underlay).chain(uplinks).chain(hints))
 }
 
 /// What is out of order, and the number of parts on the host that were restored.
@@ -86,6 +88,20 @@ fn dns(status: &Status) -> String {
         Some(path) => format!("on, upstream {servers} ({path})"),
         None => format!("on, upstream {servers}"),
     }
+}
+
+/// Rows of the underlay of overlay networks.
+fn underlay(underlay: &UnderlayStatus) -> [(&'static str, String); 4] {
+    let device = match &underlay.device {
+        Some(device) => format!("{device}, MTU {}", underlay.device_mtu),
+        None => table::alert("none has the address"),
+    };
+    [
+        ("underlay", format!("{}, node {}", underlay.address, underlay.node)),
+        ("  device", device),
+        ("  inner MTU", underlay.mtu.to_string()),
+        ("  peers", underlay.peers.to_string()),
+    ]
 }
 
 /// Rows of an uplink; what all have in common is shown at the first.
@@ -214,6 +230,7 @@ port       a       8192  ports     -  an attach is refused
                 upstreams: vec![([192, 0, 2, 1], 53).into(), ([192, 0, 2, 2], 53).into()],
                 resolv_conf: Some("/etc/resolv.conf".into()),
             }),
+            underlay: None,
         }
     }
 
@@ -237,6 +254,30 @@ containers  200
 state       /var/lib/vswitch
 dns         on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
 "
+        );
+    }
+
+    #[test]
+    fn a_block_for_the_underlay() {
+        let underlay = UnderlayStatus {
+            node: "n1".into(),
+            address: "192.0.2.1:4789".parse().unwrap(),
+            device: Some("eth0".into()),
+            device_mtu: 1500,
+            mtu: 1450,
+            peers: 2,
+        };
+        let shown = render(&Status { underlay: Some(underlay), ..status() });
+        assert!(
+            shown.ends_with(
+                "\
+underlay     192.0.2.1:4789, node n1
+  device     eth0, MTU 1500
+  inner MTU  1450
+  peers      2
+"
+            ),
+            "{shown}"
         );
     }
 

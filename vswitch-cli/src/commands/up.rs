@@ -11,8 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use vswitch::config::{
     Ageing, BackendChoice, Config, ConfigError, Cpus, Dns, DnsServer, Glob, IdlePolicy, IfName,
-    MetricsAddr, Mtu, Multicast, SchedulingChoice, Settings, SnatPorts, SocketPath, StateDir,
-    Subnet4, Subnet6, Uplink, Workers,
+    MetricsAddr, Mtu, Multicast, NodeName, SchedulingChoice, Settings, SnatPorts, SocketPath,
+    StateDir, Subnet4, Subnet6, Underlay, Uplink, VxlanPort, Workers,
 };
 use vswitch::{Ready, SocketError, Stage};
 use vswitch_api::network::NetworkDetail;
@@ -102,6 +102,15 @@ pub(crate) struct UpArgs {
     /// Docker's own socket, which knows the names of its containers [default: /var/run/docker.sock]
     #[arg(long, value_name = "SOCKET", value_hint = ValueHint::FilePath)]
     docker_api: Option<SocketPath>,
+    /// Address of this host for overlay networks: other hosts send to it [default: none, and no overlay networks]
+    #[arg(long, value_name = "ADDR")]
+    underlay: Option<Underlay>,
+    /// UDP port of overlay networks [default: 4789]
+    #[arg(long, value_name = "PORT")]
+    vxlan_port: Option<VxlanPort>,
+    /// Name of this host among those of overlay networks [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    node: Option<NodeName>,
     /// TOML file with these settings; command-line options override it
     #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
@@ -126,6 +135,7 @@ Examples:
   sudo vswitch up --metrics 9101 --detach               curl http://127.0.0.1:9101/metrics
   sudo vswitch up --dns-upstream 192.0.2.53 --dns-upstream [2001:db8::53]:5353
   sudo vswitch up --docker-plugin --detach              then: docker network create -d vswitch blue
+  sudo vswitch up --underlay 192.0.2.1 --node n1        then: vswitch network create --overlay --vni 42 blue
   sudo vswitch up --config /etc/vswitch.toml
 
 A second switch on the same machine:
@@ -188,6 +198,9 @@ impl UpArgs {
             dns,
             docker_plugin: self.docker_plugin,
             docker_api: self.docker_api,
+            underlay: self.underlay,
+            vxlan_port: self.vxlan_port,
+            node: self.node,
         };
         Ok(Config::load(said, self.config.as_deref())?)
     }

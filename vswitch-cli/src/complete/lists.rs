@@ -36,7 +36,7 @@ const PORTS: List = (
 pub(super) const FORMS: [&str; 4] = ["json", "name", "wide", "columns="];
 
 /// All lists but that of attachments, whose word `ls` others have below them.
-const LISTS: [List; 6] = [
+const LISTS: [List; 7] = [
     (
         "fdb",
         &["port", "mac", "network", "vlan", "kind"],
@@ -65,11 +65,14 @@ const LISTS: [List; 6] = [
     ),
     (
         "network",
-        &["name", "subnet", "label", "uplink", "internal", "dangling"],
+        &["name", "subnet", "scope", "vni", "label", "uplink", "internal", "dangling"],
         &[
             "name",
+            "scope",
+            "vni",
             "subnets",
             "gateways",
+            "peers",
             "mtu",
             "uplinks",
             "device",
@@ -77,6 +80,11 @@ const LISTS: [List; 6] = [
             "labels",
             "containers",
         ],
+    ),
+    (
+        "peers",
+        &["address", "network", "learning"],
+        &["peer", "networks", "mtu", "learning", "rx-frames", "rx", "tx-frames", "tx", "drops"],
     ),
     (
         "publish",
@@ -97,14 +105,16 @@ const NAMES: [(&str, Names); 3] =
 
 /// Keys whose values are words: their list, the key, and the words.
 type Words = (&'static str, &'static str, &'static [&'static str]);
-const WORDS: [Words; 9] = [
+const WORDS: [Words; 11] = [
     ("ls", "state", PortState::WORDS),
     ("fdb", "kind", &["learnt", "static"]),
     ("conntrack", "protocol", ConnectionProtocol::WORDS),
     ("conntrack", "state", ConnectionState::WORDS),
+    ("network", "scope", &["local", "overlay"]),
     ("network", "internal", &["true", "false"]),
     ("network", "dangling", &["true", "false"]),
     ("network", "uplink", &["none"]),
+    ("peers", "learning", &["yes", "no"]),
     ("publish", "protocol", &["tcp", "udp", "sctp"]),
     ("publish", "state", &["open", "pending"]),
 ];
@@ -162,6 +172,7 @@ mod tests {
     use vswitch_api::dns::DnsName;
     use vswitch_api::fdb::FdbEntry;
     use vswitch_api::network::Network;
+    use vswitch_api::overlay::Peer;
     use vswitch_api::port::Port;
     use vswitch_api::stats::PortStats;
 
@@ -182,6 +193,7 @@ mod tests {
         of::<FdbEntry>("vswitch fdb ls");
         of::<Connection>("vswitch conntrack ls");
         of::<Network>("vswitch network ls");
+        of::<Peer>("vswitch peers");
         of::<DnsName>("vswitch dns ls");
         of::<PortStats>("vswitch stats");
         of::<crate::commands::publish::Published>("vswitch publish ls");

@@ -35,6 +35,19 @@ pub(crate) fn networks(current: &OsStr) -> Vec<CompletionCandidate> {
     starting(current, networks.into_iter().map(candidate))
 }
 
+/// Static peers of the network that stands before on the command line, else of all.
+pub(crate) fn peers(current: &OsStr) -> Vec<CompletionCandidate> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut networks = ask(async |client| client.networks().await).unwrap_or_default();
+    let is_named =
+        |network: &vswitch_api::network::Network| words.iter().any(|word| *word == *network.name);
+    if networks.iter().any(is_named) {
+        networks.retain(is_named);
+    }
+    let peers = networks.into_iter().filter_map(|network| network.overlay).flat_map(|it| it.peers);
+    starting(current, peers.map(|peer| CompletionCandidate::new(peer.to_string())))
+}
+
 /// Names of ports: attachments, and networks for the host's ports.
 pub(crate) fn ports(current: &OsStr) -> Vec<CompletionCandidate> {
     attachments(current).into_iter().chain(networks(current)).collect()

@@ -55,3 +55,20 @@ fn a_name_may_say_its_network() {
         assert!(!is_called("web", "blue", other), "{other}");
     }
 }
+
+#[test]
+fn a_peer_is_an_address_with_or_without_a_port() {
+    for (text, address, port) in [
+        ("192.0.2.2", "192.0.2.2", None),
+        ("192.0.2.2:8472", "192.0.2.2", Some(8472)),
+        ("2001:db8::2", "2001:db8::2", None),
+        ("[2001:db8::2]:8472", "2001:db8::2", Some(8472)),
+    ] {
+        let peer = super::peer(text).unwrap();
+        assert_eq!((peer.address, peer.port), (address.parse().unwrap(), port), "{text}");
+        assert_eq!(peer.to_string(), text);
+    }
+    for text in ["", "n2", "192.0.2.2:", "192.0.2.2:0", "192.0.2.2:65536", "192.0.2.0/24"] {
+        assert!(super::peer(text).is_err(), "{text}");
+    }
+}

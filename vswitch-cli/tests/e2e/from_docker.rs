@@ -42,7 +42,8 @@ impl Stage {
         // A new namespace has the setting of the machine, where Docker may have changed it.
         host.netns().set_sysctl("net/ipv4/ip_forward", "0");
         if is_up {
-            host.up(&[]);
+            // With the address of its NIC as the underlay, for the rows of overlay networks.
+            host.up(&["--underlay", "192.0.2.1"]);
         }
         let mut stage = Self {
             programs: programs(&host),

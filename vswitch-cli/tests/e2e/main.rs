@@ -55,6 +55,7 @@ mod network_modes;
 mod networks;
 mod one_family;
 mod output;
+mod overlay;
 mod packaging;
 mod pages;
 mod port_races;

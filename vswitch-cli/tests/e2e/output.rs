@@ -120,8 +120,9 @@ fn stats_obey_the_conservation_law() {
     assert_keys(&stats["ports"][0], &ports);
     assert_eq!(stats["ports"][0]["name"], "br0", "the host's port comes first: {stats:#}");
     for worker in host.stats().workers {
-        let entered = worker.received + worker.generated + worker.flood_copies;
-        let left = worker.sent + worker.dropped + worker.consumed + worker.in_flight;
+        let entered = worker.received + worker.generated + worker.flood_copies + worker.segmented;
+        let left =
+            worker.sent + worker.dropped + worker.consumed + worker.merged + worker.in_flight;
         assert_eq!(entered + worker.handoff_received, left + worker.handed_off, "{worker:#?}");
         assert!(worker.received >= 6, "{worker:#?}");
     }

@@ -35,8 +35,9 @@ impl Transfer {
     }
 }
 
+/// Sends so many MiB, which must arrive as they were.
 #[track_caller]
-fn transfer(from: &Netns, to: &Netns, address: IpAddr, mebibytes: u32) {
+pub(crate) fn transfer(from: &Netns, to: &Netns, address: IpAddr, mebibytes: u32) {
     Transfer::start(from, to, address, mebibytes).finish();
 }
 

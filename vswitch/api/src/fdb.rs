@@ -14,7 +14,7 @@ pub struct FdbEntry {
     /// MAC address.
     #[cfg_attr(test, schemars(with = "String"))]
     pub mac: MacAddr,
-    /// Name of the attachment, or of the bridge for the host's port.
+    /// Name of the attachment, of the bridge for the host's port, or address and UDP port of the peer.
     pub port: String,
     /// Seconds since its last frame.
     pub age_s: u64,

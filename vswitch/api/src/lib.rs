@@ -8,6 +8,7 @@
 //! | [`routes`] | paths and methods of the API |
 //! | [`status`] | the daemon itself |
 //! | [`network`] | layer-2 domains with their subnets |
+//! | [`overlay`] | networks that span hosts, and their peers |
 //! | [`address`] | reservations of addresses |
 //! | [`port`] | attachments: request, list, details |
 //! | [`container`] | containers of Docker and podman |
@@ -31,6 +32,7 @@ pub mod event;
 pub mod fdb;
 pub mod limits;
 pub mod network;
+pub mod overlay;
 pub mod port;
 pub mod port_settings;
 pub mod publish;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
 use crate::address::Family;
+use crate::overlay::{Overlay, OverlayRequest, Scope};
 use crate::port::Configure;
 use crate::port_settings::SettingsChange;
 use crate::words::words;
@@ -49,11 +50,22 @@ pub struct Network {
     /// No container of it reaches the world.
     #[serde(default)]
     pub internal: bool,
+    /// Hosts that it spans.
+    #[serde(default = "local")]
+    pub scope: Scope,
+    /// The part that spans nodes; absent for a local network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
     /// Labels of its owner; the switch keeps and shows them.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Number of container ports.
     pub ports: usize,
+}
+
+/// A daemon before overlay networks tells of no scope.
+fn local() -> Scope {
+    Scope::Local
 }
 
 /// A request for a network: all or nothing.
@@ -74,7 +86,7 @@ pub struct NetworkRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub ip_ranges: Vec<IpNet>,
-    /// Largest IP packet in bytes; that of the first network if absent.
+    /// Largest IP packet in bytes; if absent that of the first network, or what the underlay leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// No container of it reaches the world.
@@ -98,6 +110,9 @@ pub struct NetworkRequest {
     /// Device of the host on it; `br-NAME` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// It spans hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<OverlayRequest>,
     /// Settings of its container ports that differ from the defaults. The host's port has the same access VLAN.
     #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]
     pub settings: SettingsChange,

@@ -11,8 +11,8 @@ use crate::port_settings::limits::Ceiling;
 use crate::port_settings::vlan::VlanSet;
 use crate::publish;
 use crate::publish::{PortSpec, Prefix};
-use crate::{address, conntrack, dns, error, event, fdb, limits, network, port, port_settings};
-use crate::{routes, stats, status};
+use crate::{address, conntrack, dns, error, event, fdb, limits, network, overlay, port};
+use crate::{port_settings, routes, stats, status};
 
 macro_rules! texts {
     ($($name:ty = $schema:literal, $pattern:literal;)*) => {$(
@@ -64,6 +64,7 @@ fn schemas() -> Map<String, Value> {
     requests.subschema_for::<network::NetworkRemoval>();
     requests.subschema_for::<network::EndpointRequest>();
     requests.subschema_for::<address::AddressRequest>();
+    requests.subschema_for::<overlay::PeerRequest>();
     requests.subschema_for::<port::AttachRequest>();
     requests.subschema_for::<port::NameChange>();
     requests.subschema_for::<port_settings::SettingsChange>();
@@ -78,6 +79,7 @@ fn schemas() -> Map<String, Value> {
     responses.subschema_for::<network::NetworkDetail>();
     responses.subschema_for::<network::Network>();
     responses.subschema_for::<address::ReservedAddress>();
+    responses.subschema_for::<overlay::Peer>();
     responses.subschema_for::<port::PortDetail>();
     responses.subschema_for::<port::Port>();
     responses.subschema_for::<port::Pruned>();

@@ -18,6 +18,11 @@ pub const ENDPOINT: &str = "/v1/networks/{name}/endpoints/{container}";
 pub const ADDRESSES: &str = "/v1/networks/{name}/addresses";
 /// `DELETE` -> 204.
 pub const ADDRESS: &str = "/v1/networks/{name}/addresses/{address}";
+/// `GET` -> `[SocketAddr]`; `POST` [`crate::overlay::PeerRequest`] -> 201 `SocketAddr`; `DELETE`
+/// [`crate::overlay::PeerRequest`] -> 204.
+pub const NETWORK_PEERS: &str = "/v1/networks/{name}/peers";
+/// `GET` -> `[`[`crate::overlay::Peer`]`]`.
+pub const PEERS: &str = "/v1/peers";
 /// `GET` -> `[`[`crate::port::Port`]`]`; `POST` [`crate::port::AttachRequest`] -> 201 [`crate::port::PortDetail`].
 pub const PORTS: &str = "/v1/ports";
 /// `GET` -> `[`[`crate::port::PortDetail`]`]`, one per network; `PATCH` [`crate::port::NameChange`] -> the same
@@ -62,6 +67,8 @@ pub(crate) const ALL: &[&str] = &[
     ENDPOINT,
     ADDRESSES,
     ADDRESS,
+    NETWORK_PEERS,
+    PEERS,
     PORTS,
     PORT,
     LABELLED_PORTS,

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::overlay::UnderlayStatus;
 use crate::words::words;
 
 words! {
@@ -125,6 +126,9 @@ pub struct Status {
     /// The DNS service; absent with `--no-dns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsStatus>,
+    /// The underlay of overlay networks; absent without `--underlay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub underlay: Option<UnderlayStatus>,
 }
 
 /// The DNS service.

@@ -1,7 +1,7 @@
 //! The typed methods: one for each method of each path.
 
 use std::fmt::Display;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use hyper::Method;
@@ -14,6 +14,7 @@ use vswitch_api::limits::Limit;
 use vswitch_api::network::{
     EndpointRequest, Network, NetworkDetail, NetworkRemoval, NetworkRequest,
 };
+use vswitch_api::overlay::{Peer, PeerRequest};
 use vswitch_api::port::{AttachRequest, NameChange, Port, PortDetail, Pruned};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
@@ -82,6 +83,14 @@ methods! {
         = POST ADDRESSES [network] {request};
     /// Ends the reservation of an address; an attachment that has the address keeps it.
     release_address(network: &str, address: IpAddr) -> () = DELETE ADDRESS [network, address];
+    /// Static peers of a network.
+    network_peers(name: &str) -> Vec<SocketAddr> = GET NETWORK_PEERS [name];
+    /// Adds a static peer to an overlay network; returns its address and port.
+    add_peer(network: &str, request: &PeerRequest) -> SocketAddr = POST NETWORK_PEERS [network] {request};
+    /// Removes a static peer.
+    remove_peer(network: &str, request: &PeerRequest) -> () = DELETE NETWORK_PEERS [network] {request};
+    /// The peers of all networks, with their counters.
+    peers() -> Vec<Peer> = GET PEERS;
     /// One row per attached container and network.
     ports() -> Vec<Port> = GET PORTS;
     /// The attachments with a label, after the end of requests that attach or detach such ones.

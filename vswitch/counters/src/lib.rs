@@ -1,6 +1,6 @@
 //! The one table of counters.
 //!
-//! A line of [`mod@worker`], [`mod@port`] or [`mod@dns`] makes the field that a stage counts in, the key of the API,
+//! A line of [`mod@worker`], [`mod@port`], [`mod@vtep`] or [`mod@dns`] makes the field that a stage counts in, the key of the API,
 //! the Prometheus metric with its help text, the row of `docs/metrics.md`, and the row of
 //! `vswitch stats`. A new counter is one line here and the statement that increments it.
 //!
@@ -13,11 +13,13 @@ mod macros;
 pub mod port;
 #[cfg(test)]
 mod tests;
+pub mod vtep;
 pub mod worker;
 
 pub use dns::DnsCounters;
 pub use exposition::{CONTENT_TYPE, Exposition};
 pub use port::PortTraffic;
+pub use vtep::VtepTraffic;
 pub use worker::{
     DatapathCounters, DhcpCounters, EngineCounters, FdbCounters, FragmentCounters, LoopCounters,
     MulticastCounters, NatCounters, PoolCounters, ReportCounters, RoundCounters, RouterCounters,

@@ -16,14 +16,26 @@ impl PortTraffic {
     /// Counts a frame from the port.
     #[inline]
     pub fn count_rx(&mut self, bytes: usize) {
-        self.rx_frames += 1;
+        self.count_rx_frames(1, bytes);
+    }
+
+    /// Counts frames from the port, which have `bytes` together.
+    #[inline]
+    pub fn count_rx_frames(&mut self, frames: u64, bytes: usize) {
+        self.rx_frames += frames;
         self.rx_bytes += bytes as u64;
     }
 
     /// Counts a frame to the port.
     #[inline]
     pub fn count_tx(&mut self, bytes: usize) {
-        self.tx_frames += 1;
+        self.count_tx_frames(1, bytes);
+    }
+
+    /// Counts frames to the port, which have `bytes` together.
+    #[inline]
+    pub fn count_tx_frames(&mut self, frames: u64, bytes: usize) {
+        self.tx_frames += frames;
         self.tx_bytes += bytes as u64;
     }
 }

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn lines() -> impl Iterator<Item = &'static Metric> {
-    PortTraffic::METRICS.iter().chain(WorkerStats::METRICS).chain(DnsCounters::METRICS)
+    let port = PortTraffic::METRICS.iter().chain(VtepTraffic::METRICS);
+    port.chain(WorkerStats::METRICS).chain(DnsCounters::METRICS)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::macros::{combined_counters, counters};
 
 combined_counters! {
     /// Counters of a worker. They obey
-    /// `received + generated + flood_copies + handoff_received == sent + dropped + consumed + in_flight + handed_off`.
+    /// `received + generated + flood_copies + segmented + handoff_received == sent + dropped + consumed + merged + in_flight + handed_off`.
     WorkerStats [
         /// Number of the worker.
         pub worker: usize,
@@ -26,6 +26,8 @@ combined_counters! {
             generated: Counter "vswitch_worker_generated_frames_total" "Frames that the switch made itself.";
             consumed: Counter "vswitch_worker_consumed_frames_total" "Frames for the switch itself, such as ARP requests that it answered.";
             flood_copies: Counter "vswitch_worker_flood_copies_total" "Further holders of frames that went to several ports.";
+            segmented: Counter "vswitch_worker_segmented_frames_total" "Further frames that segmentation made of frames for a tunnel.";
+            merged: Counter "vswitch_worker_merged_frames_total" "Frames from a tunnel that became a part of the one before.";
             handed_off: Counter "vswitch_worker_handoff_sent_frames_total" "Frames handed off to another worker, which has their connection.";
             handoff_received: Counter "vswitch_worker_handoff_received_frames_total" "Frames received from another worker: this one has their connection.";
             mac_moves: Counter "vswitch_fdb_moves_total" "MAC addresses seen on another port than before.";
@@ -104,6 +106,7 @@ combined_counters! {
             rounds_full: Counter "vswitch_worker_full_rounds_total" "Rounds that read as many frames as a round may.";
             deficit_skips: Counter "vswitch_worker_deficit_skips_total" "Rounds that a port sat out: it had read more bytes than its quantum.";
             writes_cut: Counter "vswitch_worker_write_limit_frames_total" "Frames dropped: their port had all its writes in flight.";
+            segmentation_refusals: Counter "vswitch_worker_segmentation_refusals_total" "Sends of several datagrams to a tunnel that the kernel would not segment; they left one by one.";
             queue_flushes: Counter "vswitch_worker_queue_flushes_total" "Times that the submission queue was full and was flushed.";
         }
         /// Counted by the frame pool.

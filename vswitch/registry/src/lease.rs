@@ -59,6 +59,12 @@ impl Lease {
         *self.state.borrow()
     }
 
+    /// The state now and later; it ends with this value.
+    #[must_use]
+    pub fn states(&self) -> watch::Receiver<LeaseState> {
+        self.state.clone()
+    }
+
     /// Waits for another state than `state`; returns it.
     pub async fn changed_from(&mut self, state: LeaseState) -> LeaseState {
         match self.state.wait_for(|now| *now != state).await {

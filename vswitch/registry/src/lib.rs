@@ -1,7 +1,7 @@
 //! The registry of overlay networks: what the nodes of a network tell each other, kept by etcd, ZooKeeper, Consul or a file.
 //!
 //! [`open`] makes a [`Registry`] of a [`RegistryUrl`]. The registry knows keys and values; [`record`] knows what they
-//! mean; [`Registration`] and [`claim_block`] are what a node does with them.
+//! mean; [`Registration`] and [`claim_block`] are what a node does with them. [`memory`] is a registry for tests.
 #![forbid(unsafe_code)]
 
 mod api;
@@ -15,6 +15,7 @@ mod http;
 mod key;
 mod lease;
 pub mod limits;
+pub mod memory;
 mod open;
 pub mod record;
 mod registration;

@@ -16,6 +16,7 @@ use wire::MacAddr;
 use crate::types::Entry;
 
 pub use check::FormatError;
+pub use key::Key;
 
 /// Version of the format, which all keys begin with.
 pub const VERSION: &str = "v1";
@@ -138,7 +139,7 @@ impl Record {
     /// Key in the registry.
     #[must_use]
     pub fn key(&self) -> String {
-        key::format(self)
+        Key::from(self).to_string()
     }
 
     /// Value in the registry.

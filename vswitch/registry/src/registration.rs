@@ -105,8 +105,43 @@ impl Registration {
     }
 
     /// The node's lease, to see its end: then the node registers again and announces its endpoints.
-    pub fn lease(&mut self) -> &mut Lease {
-        &mut self.lease
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Gives the node another VTEP, under the same lease. `old` is the node as it was written last.
+    ///
+    /// # Errors
+    /// [`RegistrationError`]
+    pub async fn change_vtep(&self, old: &Node, new: &Node) -> Result<(), RegistrationError> {
+        let vtep = |node: &Node| Record::Vtep {
+            address: node.address,
+            port: node.port,
+            node: node.name.clone(),
+        };
+        let records = [Record::Node(new.clone()), vtep(new)];
+        for record in &records {
+            record.check()?;
+        }
+        let refuse = |found: Record| match found {
+            Record::Node(other) if other != *old && other != *new => {
+                Some(RegistrationError::NameTaken { name: other.name, address: other.address })
+            }
+            Record::Vtep { address, port, node } if node != new.name => {
+                Some(RegistrationError::VtepTaken { address, port, node })
+            }
+            _ => None,
+        };
+        write(&*self.registry, &records, self.lease.id(), &refuse).await?;
+        // The old one's entry is this node's as long as it is there.
+        let is_ours = |entry: &Entry| match Record::decode(entry) {
+            Ok(Record::Vtep { node, .. }) => node == new.name,
+            _ => false,
+        };
+        match vtep(old) {
+            record if record == vtep(new) => Ok(()),
+            record => self.delete(&[record.key()], &is_ours).await,
+        }
     }
 
     /// Writes endpoints of this node. An error leaves those before it written.

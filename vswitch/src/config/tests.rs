@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, KEYS, MetricsAddr, Mtu,
-    SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Uplink, UplinkExclude,
-    Workers,
+    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, KEYS, MetricsAddr, Mtu, NodeName,
+    SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Underlay, Uplink,
+    UplinkExclude, Workers,
 };
 
 const FILE: &str = r#"
@@ -27,6 +27,9 @@ metrics = ":9101"
 dhcp = true
 ra = true
 dns = "192.0.2.1, [2001:db8::1]:5353"
+underlay = "192.0.2.7"
+vxlan_port = 8472
+node = "n1"
 "#;
 
 #[test]
@@ -50,6 +53,9 @@ fn reads_every_key() {
     assert_eq!(config.fdb_entries_max.get(), 100);
     assert_eq!(config.uplink.to_string(), "eth0");
     assert_eq!(config.snat_ports.range(), 10_000..=10_063);
+    assert_eq!(config.underlay.unwrap().to_string(), "192.0.2.7");
+    assert_eq!(config.vxlan_port.get(), 8472);
+    assert_eq!(config.node.unwrap().as_str(), "n1");
 }
 
 #[test]
@@ -291,5 +297,39 @@ fn the_packaged_file_shows_all_keys() {
     for key in KEYS {
         let shown = format!("# {key} = ");
         assert!(text.lines().any(|line| line.starts_with(&shown)), "{key}");
+    }
+}
+
+#[test]
+fn an_underlay_is_an_address_that_other_hosts_can_send_to() {
+    let parse = |text: &str| text.parse::<Underlay>().map(|it| it.to_string());
+    assert_eq!(parse("192.0.2.1").as_deref(), Ok("192.0.2.1"));
+    assert_eq!(
+        parse("::ffff:192.0.2.1").as_deref(),
+        Ok("192.0.2.1"),
+        "one spelling of one address"
+    );
+    assert_eq!(parse("2001:db8::1").as_deref(), Ok("2001:db8::1"));
+    for (text, reason) in [
+        ("eth0", "write an address"),
+        ("192.0.2.1:4789", "write an address"),
+        ("0.0.0.0", "all addresses"),
+        ("::", "all addresses"),
+        ("224.0.0.1", "not unicast"),
+        ("255.255.255.255", "not unicast"),
+        ("fe80::1", "link-local"),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+}
+
+#[test]
+fn names_of_nodes_are_those_of_the_registry() {
+    for name in ["n1", "host-1.example_a", &"x".repeat(64)] {
+        assert!(name.parse::<NodeName>().is_ok(), "{name}");
+    }
+    for name in ["", "-a", "a/b", "a b", &"x".repeat(65)] {
+        assert!(name.parse::<NodeName>().is_err(), "{name}");
     }
 }

@@ -14,6 +14,9 @@ use crate::datapath::limits::{AGEING_S, FDB_ENTRIES_PER_NETWORK, FDB_SLOTS, UPLI
 /// Longest interface name: `IFNAMSIZ` without the final zero.
 pub const IFNAME_LEN_MAX: usize = 15;
 
+/// Longest name of a node.
+pub const NODE_NAME_LEN_MAX: usize = 64;
+
 /// An error of a value, with the value and the accepted form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
@@ -83,6 +86,20 @@ pub enum ValueError {
          [2001:db8::1]:5353"
     )]
     DnsServer(String),
+    /// The text is no address of an underlay.
+    #[error("{text:?} cannot be the underlay: {reason}")]
+    Underlay {
+        /// The text.
+        text: String,
+        /// The reason.
+        reason: &'static str,
+    },
+    /// The text is no name of a node.
+    #[error(
+        "{0:?} cannot be the name of a node: write up to {NODE_NAME_LEN_MAX} letters, digits, `-`, `.` and `_`, \
+         beginning with a letter or digit"
+    )]
+    NodeName(String),
     /// The text is no uplink.
     #[error(
         "{0:?} cannot be the uplink: write `auto` (all devices that lead out), names of devices with commas \
@@ -304,6 +321,11 @@ ranged! {
 ranged! {
     /// Most MAC addresses that a network may learn.
     FdbLimit(usize), "a number of FDB entries", 16, FDB_SLOTS, FDB_ENTRIES_PER_NETWORK
+}
+
+ranged! {
+    /// UDP port of VXLAN; the default is that of IANA (RFC 7348 section 5).
+    VxlanPort(u16), "a UDP port", 1, u16::MAX, wire::vxlan::PORT
 }
 
 impl Ageing {

@@ -16,6 +16,7 @@ use super::limits::{
 };
 use super::name::NameError;
 use super::network::NetworkError;
+use super::overlay::OverlayError;
 use super::store::StoreError;
 use crate::config::ValueError;
 use crate::dataplane::DataplaneError;
@@ -38,6 +39,9 @@ pub enum ControlError {
     /// DNS refuses.
     #[error(transparent)]
     Dns(#[from] DnsError),
+    /// An overlay network or a peer is refused.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
     /// No such attachment.
     #[error("there is no attachment named {0}")]
     UnknownPort(String),

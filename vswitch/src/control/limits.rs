@@ -40,6 +40,15 @@ pub(crate) const ADDRESS_POOLS_MAX: usize = 2 * NETWORKS_MAX;
 /// Networks that may open connections to one network.
 pub(crate) const REACHABLE_FROM_MAX: usize = 64;
 
+/// Static peers that one network may have; each gets a copy of a flood.
+pub(crate) const PEERS_MAX: usize = 1024;
+
+/// Peers that all networks may have, each with a socket that knows the MTU of its path.
+pub(crate) const VTEPS_MAX: usize = 4096;
+
+/// Time between two looks at the MTU of the underlay and of paths to peers.
+pub(crate) const PATH_MTU_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Containers of engines that may wait for their next start, each with its addresses and port.
 pub(crate) const WAITING_MAX: usize = 1024;
 

@@ -12,6 +12,7 @@
 //! | publications of host ports | `model/publication.rs` |
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | the service port | `model/service.rs` |
+//! | overlay networks, the tunnel port, VTEPs | `model/overlay.rs`, `model/vteps.rs` |
 //! | slots of all ports | `model/slots.rs` |
 //! | names and addresses for DNS | `model/records.rs` |
 //! | the datapath's snapshot | `model/compile.rs` |
@@ -28,7 +29,7 @@ use wire::MacAddr;
 
 use super::error::ControlError;
 use super::name::Name;
-use crate::datapath::{NetworkIndex, SnapshotBuilder, UplinkConf};
+use crate::datapath::{NetworkIndex, SnapshotBuilder, TunnelConf, UplinkConf, VtepIndex};
 
 mod address;
 mod allocate;
@@ -47,6 +48,7 @@ mod lease;
 mod limits;
 mod network;
 mod network_spec;
+mod overlay;
 mod pools;
 mod publication;
 mod reachable;
@@ -59,6 +61,7 @@ mod slots;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uplink;
+mod vteps;
 mod waiting;
 
 pub(crate) use allocate::local_mac;
@@ -70,10 +73,13 @@ pub(crate) use key::{EndpointKey, NetworkName};
 pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
+pub(crate) use overlay::{OverlaySpec, overhead};
 pub(crate) use pools::{AddressPool, PoolSubnet};
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
 pub(crate) use uplink::Uplink;
+pub(crate) use vteps::Vtep;
+use vteps::Vteps;
 pub(crate) use waiting::ContainerEndpoint;
 
 /// A source of random numbers.
@@ -100,11 +106,18 @@ pub(crate) struct Model {
     pools: BTreeMap<IpNet, AddressPool>,
     /// The slot of the service port, and the MAC address of its TAP.
     service: Option<(PortIndex, MacAddr)>,
+    /// This switch on the underlay; none without one.
+    tunnel: Option<overlay::Tunnel>,
+    /// VTEPs of all overlay networks.
+    vteps: Vteps,
+    /// Those that no network has any more, and that workers may know.
+    unused_vteps: Vec<VtepIndex>,
     slots: Slots,
     policy: Cached<nat::CompiledPolicy>,
     uplink_confs: Cached<UplinkConfs>,
     /// Addresses of the host, gateways included.
     local: Cached<Vec<IpAddr>>,
+    tunnel_conf: Cached<TunnelConf>,
     snapshots: SnapshotBuilder,
 }
 
@@ -121,10 +134,14 @@ impl Model {
             deferred: Vec::new(),
             pools: BTreeMap::new(),
             service: None,
+            tunnel: None,
+            vteps: Vteps::default(),
+            unused_vteps: Vec::new(),
             slots: Slots::new(slots),
             policy: Cached::default(),
             uplink_confs: Cached::default(),
             local: Cached::default(),
+            tunnel_conf: Cached::default(),
             snapshots: SnapshotBuilder::default(),
         }
     }
@@ -140,11 +157,11 @@ impl Model {
         self.endpoints.get(key).filter(|it| it.in_snapshot).map(|it| &it.lease)
     }
 
-    /// The network of the port in a slot; none for uplinks and the service port, which networks share.
+    /// The network of the port in a slot; none for uplinks, the service port and the tunnel port, which networks share.
     pub(crate) fn network_in_slot(&self, slot: PortIndex) -> Option<&str> {
         match self.slots.owner(slot)? {
             SlotOwner::Host(network) => Some(network.as_str()),
-            SlotOwner::Uplink(_) | SlotOwner::Service => None,
+            SlotOwner::Uplink(_) | SlotOwner::Service | SlotOwner::Tunnel => None,
             SlotOwner::Endpoint(key) => Some(self.endpoints.get(key)?.lease.network.as_str()),
         }
     }
@@ -157,6 +174,7 @@ impl Model {
             }
             SlotOwner::Uplink(device) => self.uplink.as_ref()?.label_of(device).into(),
             SlotOwner::Service => service::SERVICE_LABEL.into(),
+            SlotOwner::Tunnel => overlay::TUNNEL_LABEL.into(),
             SlotOwner::Endpoint(key) => key.name.as_str().into(),
         })
     }

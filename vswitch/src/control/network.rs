@@ -123,6 +123,7 @@ impl Control {
                 return Err(error);
             }
             let failures = plan::undo_all(&mut change, &REMOVE).await;
+            inner.free_vteps(Vec::new()).await;
             tracing::info!(%name, "network removed");
             inner.feed.report(EventKind::NetworkRemove, name.to_string(), None, String::new());
             failures.into_iter().next().map_or(Ok(()), Err)
@@ -185,10 +186,12 @@ pub(super) fn bridge_setup(
 ) -> Option<BridgeSetup> {
     Some(BridgeSetup {
         name: spec.device.as_ref()?.to_string(),
-        mac: spec.gateway_mac,
+        mac: spec.host_mac(),
         mtu: spec.mtu,
         gateway: spec.gateway_net(),
         gateway6: spec.gateway6_net(),
+        host_addresses: spec.host_addresses().iter().map(|it| spec.net_of(*it)).collect(),
+        gso_max_size: spec.gso_max_size(),
         queues,
         may_overlap,
     })

@@ -273,9 +273,13 @@ impl PortChange {
         };
         if handed_out.is_some() {
             // A runtime sets no MTU. The TAP goes with its queues if this fails.
-            let (mac, mtu) = (self.lease()?.mac, self.mtu()?);
+            let (mac, (mtu, gso_max_size)) = (self.lease()?.mac, self.sizes()?);
             let link = Link::new(tap.ifindex, tap.name.clone());
-            self.inner.netlink.set_mac_and_mtu(&link, mac, mtu).await.map_err(HostError::from)?;
+            let netlink = &self.inner.netlink;
+            netlink.set_mac_and_mtu(&link, mac, mtu).await.map_err(HostError::from)?;
+            if gso_max_size.is_some() {
+                netlink.set_mtu(&link, mtu, gso_max_size).await.map_err(HostError::from)?;
+            }
             self.inner.model().bind(&self.key, tap.name.clone(), None);
         }
         let mut model = self.inner.model();
@@ -285,8 +289,11 @@ impl PortChange {
         Ok(())
     }
 
-    fn mtu(&self) -> Result<u32, ControlError> {
-        Ok(self.inner.model().network(Some(self.key.network.as_str()))?.spec.mtu)
+    /// MTU and largest GSO frame of the interface.
+    fn sizes(&self) -> Result<(u32, Option<u32>), ControlError> {
+        let model = self.inner.model();
+        let spec = &model.network(Some(self.key.network.as_str()))?.spec;
+        Ok((spec.mtu, spec.gso_max_size()))
     }
 
     async fn configure_container(&mut self) -> Result<(), ControlError> {
@@ -303,6 +310,7 @@ impl PortChange {
                 ifname: netns_binding.ifname.clone(),
                 mac: lease.mac,
                 mtu: network.mtu,
+                gso_max_size: network.gso_max_size(),
                 addresses: (self.spec.configure == Configure::Static).then(|| Addresses {
                     nets: {
                         let own = lease.all_addresses().map(|it| network.net_of(it));

@@ -13,10 +13,11 @@ use super::error::ControlError;
 use super::inner::Inner;
 use super::limits::REPLAY_ATTACH_MAX;
 use super::model::{Model, NetworkSpec, local_mac};
+use super::overlay::UnderlayDevice;
 use super::progress::Reporter;
 use super::random::random;
 use super::replay::{self, ReplayReport};
-use super::store::{Document, NetworkRecord, Store, StoreError, lost};
+use super::store::{Document, NetworkRecord, OverlayRecord, Store, StoreError, lost};
 use super::task::blocking;
 use super::{Control, NetworkError, dhcp, published_ports, republish, save, upkeep};
 use crate::config::{Config, Subnet6, Uplink};
@@ -67,8 +68,10 @@ impl Control {
         if let Some(document) = &mut document {
             document.forget_unknown_sources();
         }
-        let networks = networks(config, document.as_ref())?;
         let netlink = Netlink::connect().map_err(HostError::Connect)?;
+        let underlay = UnderlayDevice::find(config, &netlink).await?;
+        let left = underlay.as_ref().map(UnderlayDevice::mtu_left);
+        let networks = networks(config, document.as_ref(), left)?;
         let boot_id = netns::boot_id().map_err(HostError::Connect)?;
         let (dataplane, events) = Dataplane::start(&DataplaneConfig {
             workers: config.workers.get(),
@@ -81,7 +84,7 @@ impl Control {
         let parts =
             Inner::new(config.clone(), dataplane, netlink, boot_id, model, (store, progress));
         let control = Self(Arc::new(parts));
-        match control.finish_start(networks, former, document).await {
+        match control.finish_start(networks, underlay, former, document).await {
             Ok(mut replayed) => {
                 let saved = control.save_first(stored, &replayed).await;
                 match saved {
@@ -103,6 +106,7 @@ impl Control {
     async fn finish_start(
         &self,
         networks: Vec<(NetworkSpec, Option<NetworkRecord>)>,
+        underlay: Option<UnderlayDevice>,
         former: Vec<String>,
         document: Option<Document>,
     ) -> Result<ReplayReport, ControlError> {
@@ -117,6 +121,7 @@ impl Control {
         }
         self.restore_pools(document.as_ref().map_or(&[], |document| &document.pools));
         self.start_service().await?;
+        self.start_tunnel(underlay).await?;
         remove_stale_tables(former).await;
         self.start_uplink(&self.0.netlink).await?;
         let replayed = match document {
@@ -178,13 +183,14 @@ async fn remove_stale_tables(former: Vec<String>) {
 fn networks(
     config: &Config,
     document: Option<&Document>,
+    left: Option<u32>,
 ) -> Result<Vec<(NetworkSpec, Option<NetworkRecord>)>, ControlError> {
     let mut records = document.into_iter().flat_map(|document| &document.networks);
     let stored = records.next();
     let first = configured(config, stored)?;
     let mut networks = vec![(first, stored.cloned())];
     for record in records {
-        let spec = further(&networks[0].0, record)?;
+        let spec = further(&networks[0].0, record, left)?;
         check_apart(&networks[0].0, &spec)?;
         networks.push((spec, Some(record.clone())));
     }
@@ -239,6 +245,7 @@ fn configured(
         multicast: config.multicast,
         host_config: HostConfig { dhcp: config.dhcp, ra: config.ra },
         isolated_ports: false,
+        overlay: None,
         reachable_from: BTreeSet::new(),
         labels: BTreeMap::new(),
         port_settings: SettingsChange::default(),
@@ -247,10 +254,16 @@ fn configured(
     })
 }
 
-/// A further network of the document.
-fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, ControlError> {
+/// A further network of the document. The underlay leaves so many bytes to an overlay network.
+fn further(
+    first: &NetworkSpec,
+    record: &NetworkRecord,
+    left: Option<u32>,
+) -> Result<NetworkSpec, ControlError> {
     let device = record.device().map(|device| device.parse()).transpose();
     let options = record.options.as_ref();
+    let overlay = record.overlay.as_ref().map(OverlayRecord::spec).transpose()?;
+    let mtu = options.map_or(first.mtu, |options| options.mtu);
     let is_internal = options.is_some_and(|options| options.internal);
     Ok(NetworkSpec {
         name: record.name.parse()?,
@@ -262,7 +275,8 @@ fn further(first: &NetworkSpec, record: &NetworkRecord) -> Result<NetworkSpec, C
         range: record.range,
         range6: record.range6,
         gateway_mac: record.gateway_mac,
-        mtu: options.map_or(first.mtu, |options| options.mtu),
+        mtu: overlay.as_ref().zip(left).map_or(mtu, |(overlay, left)| overlay.mtu_within(left)),
+        overlay,
         internal: is_internal,
         uplink: if is_internal { Uplink::None } else { first.uplink.clone() },
         isolated_ports: options.is_some_and(|options| options.isolated_ports),

@@ -10,7 +10,7 @@ use super::Control;
 use super::error::ControlError;
 use super::inner::Inner;
 use super::model::{Model, Network};
-use super::uplink;
+use super::{overlay, uplink};
 use crate::datapath::PortCounters;
 use crate::dataplane::StatsReport;
 use crate::limits;
@@ -56,6 +56,7 @@ impl Control {
             uplinks: uplink::labelled_statuses(&model),
             publications: [published, pending].map(|count| count as u64),
             limits,
+            peers: overlay::peers(&model, &report.vteps),
             stats: shown(&model, report, inner.dns_counters()),
         })
     }

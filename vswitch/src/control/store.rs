@@ -6,6 +6,7 @@
 mod backup;
 mod lock;
 mod lost;
+mod overlay;
 mod rendered;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ use crate::host::netns::NetnsId;
 use crate::regular_file;
 use lock::lock;
 pub(crate) use lost::lost;
+pub(crate) use overlay::OverlayRecord;
 use rendered::Rendered;
 
 #[cfg(test)]
@@ -162,6 +164,9 @@ pub(crate) struct NetworkRecord {
     /// Settings of a further network; those of the first one are in the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) options: Option<NetworkOptions>,
+    /// The part of an overlay network that spans nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) overlay: Option<OverlayRecord>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "SettingsChange::is_empty")]

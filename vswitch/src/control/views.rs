@@ -9,6 +9,7 @@ use fastpath::PortIndex;
 use vswitch_api::container::Container;
 use vswitch_api::fdb::FdbEntry;
 use vswitch_api::network::{Member, Network, NetworkDetail};
+use vswitch_api::overlay::Scope;
 use vswitch_api::port::{Port, PortDetail, PortState};
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::status::{IdleState, Status};
@@ -17,8 +18,8 @@ use super::Control;
 use super::error::ControlError;
 use super::model::{self, Binding, EndpointKey, Lease, Model};
 use super::task::blocking;
-use super::uplink;
-use crate::datapath::PortCounters;
+use super::{overlay, uplink};
+use crate::datapath::{DestinationKind, PortCounters};
 use crate::host::netns;
 
 impl Control {
@@ -57,6 +58,7 @@ impl Control {
             uplinks: uplink::statuses(&model, connections),
             uplink_hints: uplink::hints(&model),
             dns: inner.dns_status(),
+            underlay: overlay::status(&model),
         }
     }
 
@@ -215,7 +217,10 @@ impl Control {
                 network: model.network_at(row.network)?.spec.name.to_string(),
                 vlan: row.vlan,
                 mac: row.mac,
-                port: model.label(row.destination.port()?)?.into_owned(),
+                port: match row.destination.kind() {
+                    DestinationKind::Port(port) => model.label(port)?.into_owned(),
+                    DestinationKind::Tunnel(vtep) => model.vtep_at(vtep)?.address.to_string(),
+                },
                 age_s: row.age.as_secs(),
                 is_static: row.is_static,
             })
@@ -243,6 +248,8 @@ fn network_row(model: &Model, network: &model::Network) -> Network {
         gateways: spec.gateways().to_vec(),
         mtu: spec.mtu,
         internal: spec.is_internal(),
+        scope: if spec.overlay.is_some() { Scope::Overlay } else { Scope::Local },
+        overlay: overlay::shown(network),
         labels: spec.labels.clone(),
         uplinks: model.uplink_of(network).map(|it| uplink::names(model, it)).unwrap_or_default(),
         ports: model.active().filter(|(port, _)| is_member(port)).count(),

@@ -1,10 +1,14 @@
 //! Stage 3: admits frames by port state, VLAN, addresses and length; sets network and FDB keys.
 
 use fastpath::Pool;
+use wire::meta::{L3, L4};
 use wire::{EtherType, MacAddr};
 
 use super::batch::FrameCtx;
-use super::{Batch, DropReason, Fdb, Key, NetworkConf, PortConf, Snapshot, Verdict, guard};
+use super::overlay::Overlay;
+use super::{
+    Batch, DestinationKind, DropReason, Fdb, Key, NetworkConf, PortVlans, Snapshot, Verdict, guard,
+};
 
 /// Bytes that a frame may exceed the MTU by, for two VLAN tags of the payload.
 const TAG_SLACK: u32 = 8;
@@ -21,9 +25,9 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
     let mut has_groups = false;
     for run in batch.frames.chunk_by_mut(|a, b| a.port == b.port) {
         let conf = snapshot.port(run[0].port);
-        let conf = conf.and_then(|port| Some((port, &snapshot.network(port.network)?.conf)));
+        let conf = conf.and_then(|port| Some((port, snapshot.network(port.network)?)));
         let Some((port, network)) = conf else {
-            of_no_network(run, snapshot);
+            has_groups |= of_no_network(run, pool, snapshot, fdb);
             continue;
         };
         for ctx in run.iter_mut() {
@@ -37,7 +41,11 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
             };
             ctx.src = Key::new(ctx.network, vlan, ctx.meta.src);
             ctx.dst = Key::new(ctx.network, vlan, ctx.meta.dst);
-            match refuse(ctx, port, network) {
+            let refused = match port.enabled {
+                true => refuse(ctx, &network.conf),
+                false => Some(DropReason::PortDisabled),
+            };
+            match refused {
                 None => {
                     has_groups |= ctx.dst.is_multicast();
                     ctx.src_buckets = fdb.buckets_of(ctx.src);
@@ -49,24 +57,82 @@ pub(super) fn run(batch: &mut Batch, pool: &Pool, snapshot: &Snapshot, fdb: &Fdb
         if let Some(guard) = &port.guard {
             guard::run(guard, run, pool);
         }
+        if let Some(overlay) = &network.overlay {
+            run.iter().for_each(|ctx| overlay.remotes.prefetch(ctx.dst.mac()));
+        }
     }
     batch.has_groups = has_groups;
 }
 
-/// Frames of the uplink and of the service skip to the router; frames of unknown ports are dropped.
-#[cold]
+/// Frames of the uplink and of the service skip to the router; those of other nodes have their network by the VNI.
+/// Frames of unknown ports are dropped. Returns whether any admitted frame is multicast.
 #[inline(never)]
-fn of_no_network(run: &mut [FrameCtx], snapshot: &Snapshot) {
+fn of_no_network(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
     if !snapshot.is_shared_by_networks(run[0].port) {
         run.iter_mut().for_each(|ctx| ctx.verdict = Verdict::Drop(DropReason::PortUnknown));
+    } else if snapshot.tunnel_at(run[0].port).is_some() {
+        let runs = run.chunk_by_mut(FrameCtx::same_ingress);
+        return runs.fold(false, |has_groups, run| of_vtep(run, pool, snapshot, fdb) | has_groups);
+    }
+    false
+}
+
+/// Admits frames of a VTEP for one network.
+fn of_vtep(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) -> bool {
+    const VLANS: PortVlans = PortVlans::access(0);
+    let (network, source) = (run[0].network, run[0].source.kind());
+    let DestinationKind::Tunnel(vtep) = source else { return false };
+    let is_learning = snapshot.vtep(vtep).is_some_and(|vtep| vtep.is_learning);
+    let spanning = snapshot.network(network);
+    let spanning = spanning.and_then(|network| Some((&network.conf, network.overlay.as_ref()?)));
+    let mut has_groups = false;
+    for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
+        ctx.src = Key::new(network, 0, ctx.meta.src);
+        ctx.dst = Key::new(network, 0, ctx.meta.dst);
+        let refused = match spanning {
+            Some((conf, overlay)) => {
+                let tagged = VLANS.admit(&ctx.meta).err();
+                tagged.or_else(|| refuse(ctx, conf)).or_else(|| refuse_remote(ctx, overlay, pool))
+            }
+            None => Some(DropReason::TunnelUnknownVni),
+        };
+        match refused {
+            None => {
+                has_groups |= ctx.dst.is_multicast();
+                ctx.dst_buckets = fdb.buckets_of(ctx.dst);
+                if is_learning {
+                    ctx.src_buckets = fdb.buckets_of(ctx.src);
+                }
+            }
+            Some(reason) => ctx.verdict = Verdict::Drop(reason),
+        }
+    }
+    has_groups
+}
+
+/// The gateway is on each node; an endpoint is on one.
+#[inline]
+fn refuse_remote(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> Option<DropReason> {
+    let is_gateway = overlay.is_gateway(ctx.meta.src) || overlay.is_gateway(ctx.meta.dst);
+    if is_gateway || claims_gateway(ctx, overlay, pool) {
+        Some(DropReason::TunnelGateway)
+    } else if overlay.is_local(ctx.meta.src) {
+        Some(DropReason::TunnelLocalSource)
+    } else {
+        None
     }
 }
 
+/// Whether ARP or ND says that somebody on another node has the gateway's address.
 #[inline]
-fn refuse(ctx: &FrameCtx, port: &PortConf, network: &NetworkConf) -> Option<DropReason> {
-    if !port.enabled {
-        Some(DropReason::PortDisabled)
-    } else if ctx.src.is_multicast() || ctx.src.mac() == MacAddr::ZERO {
+fn claims_gateway(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> bool {
+    let is_either = matches!((ctx.meta.l3, ctx.meta.l4), (L3::Arp, _) | (L3::Ipv6, L4::Icmpv6));
+    is_either && overlay.claims_gateway(&ctx.meta, pool.ethernet(&ctx.frame))
+}
+
+#[inline]
+fn refuse(ctx: &FrameCtx, network: &NetworkConf) -> Option<DropReason> {
+    if ctx.src.is_multicast() || ctx.src.mac() == MacAddr::ZERO {
         Some(bad_source(ctx.src.mac()))
     } else if ctx.dst.mac().as_u64() & !0xf == RESERVED_GROUP {
         Some(reserved(ctx))

@@ -14,8 +14,10 @@ pub enum Verdict {
     Pending,
     /// To one destination.
     Unicast(Destination),
-    /// To every port of its network but the one it came from.
+    /// To every port of its network but the one it came from, and to the VTEPs.
     Flood,
+    /// The same without the VTEPs: a question for the gateway, which each node has.
+    FloodPorts,
     /// To the ports that listen to its group, and to multicast routers.
     Group,
     /// A report: to the ports of multicast routers; the switch has read it, too.
@@ -58,19 +60,37 @@ pub(super) struct FrameCtx {
     pub(super) dst_buckets: BucketPair,
     /// Headers, offsets, VLAN tags.
     pub(super) meta: Meta,
+    /// Its ingress port, or the VTEP that sent it: where its source MAC address lives.
+    pub(super) source: Destination,
 }
 
+/// What [`FrameCtx`] takes on the way through the stages, in bytes.
+const _: () = assert!(size_of::<FrameCtx>() == 112, "the source lies in padding");
+
 impl FrameCtx {
-    /// Whether two frames came by one port into one network, so that a stage looks both up once.
+    /// Whether two frames came from one port or VTEP into one network, so that a stage looks both up once.
     #[inline]
     pub(super) fn same_ingress(a: &Self, b: &Self) -> bool {
-        a.port == b.port && a.network == b.network
+        a.source == b.source && a.network == b.network
     }
 
-    /// Where its source MAC address lives.
+    /// A frame of the switch for its sender, of the untagged domain.
+    pub(super) fn answer(&self, frame: Frame, meta: Meta) -> Self {
+        Self {
+            frame,
+            verdict: Verdict::Unicast(self.source),
+            segment: meta.l3_len,
+            src: Key::NONE,
+            dst: Key::new(self.network, 0, meta.dst),
+            meta,
+            ..*self
+        }
+    }
+
+    /// Whether it came from another node.
     #[inline]
-    pub(super) fn source(&self) -> Destination {
-        self.port.into()
+    pub(super) const fn is_from_tunnel(&self) -> bool {
+        self.source.is_tunnel()
     }
 }
 

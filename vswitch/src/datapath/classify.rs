@@ -1,4 +1,5 @@
-//! Stage 4: answers ARP and ND for addresses that the switch gave out, and for a gateway without a host port.
+//! Stage 4: answers ARP and ND for addresses that the switch gave out, for endpoints on other nodes, and for a gateway
+//! without a host port.
 //!
 //! ARP requests (RFC 826) and neighbour solicitations (RFC 4861) to a group are looked up in the neighbour
 //! table. The switch writes the answer into the request's buffer and sends it back, so that requests are
@@ -10,7 +11,7 @@
 //! - duplicate address detection: ARP probes (RFC 5227) and solicitations from `::`. An answer would claim
 //!   that the address is taken;
 //! - requests for the sender's own address, such as announcements, or for one on its own port;
-//! - requests for an address on a port that the sender does not reach, by VLAN or isolation;
+//! - requests for an address on a port or node that the sender does not reach, by VLAN or isolation;
 //! - unicast requests, by which kernels probe a neighbour: only the neighbour can answer.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -23,7 +24,7 @@ use wire::{MacAddr, arp, frames, ipv6};
 
 use super::batch::FrameCtx;
 use super::snapshot::Network;
-use super::{Batch, Snapshot, Stats, Verdict};
+use super::{Batch, DropReason, Snapshot, Stats, Verdict};
 
 /// Answers the requests of a batch.
 pub(super) fn run(batch: &mut Batch, pool: &mut Pool, snapshot: &Snapshot, stats: &mut Stats) {
@@ -54,43 +55,43 @@ fn answer(
     }
     let bytes = pool.ethernet(&ctx.frame);
     let written = match ctx.meta.l3 {
-        L3::Arp => {
-            let answer = arp_reply(ctx, bytes, snapshot, network);
-            answer.and_then(|answer| write(ctx, pool, &answer))
-        }
-        L3::Ipv6 => {
-            let answer = advertisement(ctx, bytes, snapshot, network);
-            answer.and_then(|answer| write(ctx, pool, &answer))
-        }
+        L3::Arp => arp_request(&ctx.meta, bytes).and_then(|request| {
+            let mac = asked(ctx, request.target_ip.into(), snapshot, network)?;
+            write(ctx, pool, &frames::arp_reply(&request, mac))
+        }),
+        L3::Ipv6 => solicitation(&ctx.meta, bytes).and_then(|(source, target)| {
+            let mac = asked(ctx, target.into(), snapshot, network)?;
+            let asker = (ctx.meta.src, source);
+            write(ctx, pool, &frames::solicited_na(mac, target, false, asker))
+        }),
         _ => None,
     };
     if written.is_some() {
-        ctx.verdict = Verdict::Unicast(ctx.source());
+        ctx.verdict = Verdict::Unicast(ctx.source);
         stats.counters.consumed += 1;
         stats.counters.generated += 1;
     }
 }
 
-fn arp_reply(
-    ctx: &FrameCtx,
-    frame: &[u8],
+/// The MAC address of an address that the sender of a question reaches. Questions for the gateway's address neither
+/// come from other nodes nor go there: their verdict is set.
+fn asked(
+    ctx: &mut FrameCtx,
+    address: IpAddr,
     snapshot: &Snapshot,
     network: &Network,
-) -> Option<[u8; frames::ARP_FRAME_LEN]> {
-    let request = arp_request(&ctx.meta, frame)?;
-    let mac = known_mac(ctx, request.target_ip.into(), snapshot, network)?;
-    Some(frames::arp_reply(&request, mac))
-}
-
-fn advertisement(
-    ctx: &FrameCtx,
-    frame: &[u8],
-    snapshot: &Snapshot,
-    network: &Network,
-) -> Option<[u8; frames::NEIGHBOR_FRAME_LEN]> {
-    let (source, target) = solicitation(&ctx.meta, frame)?;
-    let mac = known_mac(ctx, target.into(), snapshot, network)?;
-    Some(frames::solicited_na(mac, target, false, (ctx.meta.src, source)))
+) -> Option<MacAddr> {
+    let overlay = network.overlay.as_ref();
+    let is_gateway = overlay.is_some_and(|overlay| overlay.is_gateway_address(address));
+    if is_gateway && ctx.is_from_tunnel() {
+        ctx.verdict = Verdict::Drop(DropReason::TunnelGateway);
+        return None;
+    }
+    let known = known_mac(ctx, address, snapshot, network);
+    if is_gateway && known.is_none() {
+        ctx.verdict = Verdict::FloodPorts;
+    }
+    known
 }
 
 /// The MAC address of an address that the sender reaches.
@@ -103,8 +104,25 @@ fn known_mac(
     if let Some((mac, port)) = network.neighbours.find(address) {
         return reaches(ctx, port, snapshot, network).then_some(mac);
     }
+    if let Some(mac) = remote_mac(ctx, address, snapshot, network) {
+        return Some(mac);
+    }
     let service = network.service.as_ref().filter(|_| snapshot.service().is_some());
     service.filter(|it| it.is_gateway_at(address, ctx.dst.vlan())).map(|it| it.key.mac())
+}
+
+/// The MAC address of an endpoint on another node, which other nodes ask each other for.
+fn remote_mac(
+    ctx: &FrameCtx,
+    address: IpAddr,
+    snapshot: &Snapshot,
+    network: &Network,
+) -> Option<MacAddr> {
+    let (overlay, tunnel) = network.overlay.as_ref().zip(snapshot.tunnel())?;
+    let is_allowed = !ctx.is_from_tunnel()
+        && ctx.dst.vlan() == 0
+        && (!network.has_isolated || snapshot.may_talk(ctx.port, tunnel.port()));
+    overlay.remotes.by_ip(address).filter(|_| is_allowed)
 }
 
 /// Whether the sender reaches the port of the address.

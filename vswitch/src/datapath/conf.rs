@@ -139,6 +139,12 @@ impl PortConf {
         Self::new(NetworkIndex::NONE, PortKind::Uplink, mac)
     }
 
+    /// The tunnel port; the VNI names the network of each frame.
+    #[must_use]
+    pub const fn tunnel() -> Self {
+        Self::new(NetworkIndex::NONE, PortKind::Tunnel, MacAddr::ZERO)
+    }
+
     /// The service port, which all networks share.
     #[must_use]
     pub const fn service(mac: MacAddr) -> Self {

@@ -54,6 +54,13 @@ impl Destination {
         }
     }
 
+    /// Whether it is a tunnel.
+    #[inline]
+    #[must_use]
+    pub const fn is_tunnel(self) -> bool {
+        self.0 >= VtepIndex::MAX
+    }
+
     /// The two bytes as an FDB entry stores them.
     #[inline]
     pub(super) const fn to_bits(self) -> u16 {

@@ -6,8 +6,8 @@
 //!
 //! Taken are whole, untagged frames from container ports: DHCPv4 to a group or to the gateway's MAC address
 //! (a renewal), DHCPv6 and router solicitations to a group. VLANs of a trunk beside its native one are the
-//! endpoint's own. Servers behind container ports would contradict the switch: what they send is dropped, with
-//! or without a source guard.
+//! endpoint's own. Servers behind container ports or on other nodes would contradict the switch: what they send is
+//! dropped, with or without a source guard.
 //!
 //! Limits: [`DHCP_REQUESTS_PER_PORT`] a second from one port, [`DHCP_ROUND_REQUESTS`] and
 //! [`DHCP_ROUND_BYTES`] in one round. What exceeds them is dropped as `dhcp-limit`. In a switch without such a
@@ -109,13 +109,16 @@ pub(super) fn run(
         let Some(network) = network.filter(|network| network.host_config.is_any()) else {
             continue;
         };
-        if snapshot.port(run[0].port).is_none_or(|port| port.kind != PortKind::Container) {
+        let kind = snapshot.port(run[0].port).map(|port| port.kind);
+        if !matches!(kind, Some(PortKind::Container | PortKind::Tunnel)) {
             continue;
         }
         for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
             let frame = pool.ethernet(&ctx.frame);
             match message(ctx, frame, network) {
                 None => {}
+                // Each node answers its own.
+                Some(Message::Request) if ctx.is_from_tunnel() => {}
                 Some(Message::Server) => ctx.verdict = Verdict::Drop(DropReason::RogueDhcp),
                 Some(Message::Router) => ctx.verdict = Verdict::Drop(DropReason::RogueRouter),
                 Some(Message::Request) => {

@@ -106,6 +106,24 @@ reasons! {
     NoOtherPort = "no-other-port",
     /// The tunnel is not in the configuration.
     TunnelUnknown = "tunnel-unknown",
+    /// A datagram at the tunnel port from an address that is no VTEP.
+    TunnelUnknownVtep = "tunnel-unknown-vtep",
+    /// A datagram at the tunnel port without a VXLAN header, or without the flag that it has a VNI (RFC 7348, section 5).
+    TunnelBadHeader = "tunnel-bad-header",
+    /// A frame from a tunnel with a VNI that no network has.
+    TunnelUnknownVni = "tunnel-unknown-vni",
+    /// A frame from a VTEP that does not have the network.
+    TunnelForeignVtep = "tunnel-foreign-vtep",
+    /// From or to the gateway by a tunnel: each node has the gateway of its own.
+    TunnelGateway = "tunnel-gateway",
+    /// A frame from a tunnel with the source MAC address of a local port: a loop, or a forgery.
+    TunnelLocalSource = "tunnel-local-source",
+    /// A frame from a tunnel for another node, which has a tunnel of its own.
+    TunnelToTunnel = "tunnel-to-tunnel",
+    /// The packet exceeds the MTU of the path to the other node, and must not be fragmented.
+    TunnelTooBig = "tunnel-too-big",
+    /// The offload header of a frame for a tunnel is malformed, or asks for segments that nobody can make.
+    TunnelBadOffload = "tunnel-bad-offload",
     /// No stage decided its destination: a bug of the switch.
     Undecided = "undecided",
     /// No buffer was free for a copy of a flood or a fragment, or the buffer had too many holders.
@@ -182,6 +200,10 @@ reasons! {
     TxShortWrite = "tx-short-write",
     /// The destination interface is down.
     TxPortDown = "tx-port-down",
+    /// The datagram is longer than the MTU of the path to its peer.
+    TxTooBig = "tx-too-big",
+    /// No route to the datagram's peer, or the peer answered with an ICMP error.
+    TxUnreachable = "tx-unreachable",
     /// The kernel refused the frame.
     TxError = "tx-error",
 }
@@ -215,6 +237,8 @@ impl From<TxDrop> for DropReason {
             TxDrop::NoRoom => Self::TxQueueFull,
             TxDrop::Short => Self::TxShortWrite,
             TxDrop::Down => Self::TxPortDown,
+            TxDrop::TooBig => Self::TxTooBig,
+            TxDrop::Unreachable => Self::TxUnreachable,
             TxDrop::Refused => Self::TxError,
         }
     }

@@ -163,7 +163,11 @@ impl Fdb {
 
     /// Removes all entries of a port, including static ones.
     pub fn forget_port(&mut self, port: PortIndex) {
-        let destination = port.into();
+        self.forget_destination(port.into());
+    }
+
+    /// Removes all entries of a port or VTEP, including static ones.
+    pub fn forget_destination(&mut self, destination: Destination) {
         if self.entries_of(destination) > 0 {
             self.remove_where(0..self.buckets.len(), |entry| entry.destination == destination);
         }

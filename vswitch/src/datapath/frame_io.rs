@@ -5,7 +5,7 @@ use fastpath::{Frame, Pool, PortIndex};
 use super::{DropReason, Stats};
 
 /// Sees frames as they enter and leave the datapath: for captures, mirrors and traces. `frame` begins
-/// with the virtio-net header.
+/// with the virtio-net header; at the tunnel port, with the datagram header ([`fastpath::datagram`]).
 pub trait Observer {
     /// False lets the compiler remove every call.
     const IS_ON: bool = true;
@@ -55,6 +55,17 @@ impl<O: Observer> FrameIo<'_, O> {
             self.observer.on_drop(port, reason, self.pool.bytes(frame));
         }
         self.stats.drop(port, reason);
+    }
+
+    /// Counts the drop of so many copies of `frame`.
+    pub(super) fn drop_copies(
+        &mut self,
+        port: PortIndex,
+        frame: &Frame,
+        reason: DropReason,
+        count: u64,
+    ) {
+        (0..count).for_each(|_| self.drop_copy(port, frame, reason));
     }
 
     /// Counts the drop of a frame that is in no buffer of the pool.

@@ -1,10 +1,10 @@
-//! Stage 5: learns the source MAC address of each frame on its ingress port.
+//! Stage 5: learns the source MAC address of each frame on its ingress port, or at the VTEP that sent it.
 
 use fastpath::Nanos;
 
 use super::batch::FrameCtx;
 use super::fdb::{FdbQuota, Learnt, Outcome};
-use super::{Batch, Snapshot, State, Stats, Verdict};
+use super::{Batch, DestinationKind, Snapshot, State, Stats, Verdict};
 
 /// Learns the source of every admitted frame.
 pub(super) fn run(
@@ -17,10 +17,17 @@ pub(super) fn run(
     let now_s = now.seconds();
     for run in batch.frames.chunk_by(FrameCtx::same_ingress) {
         let Some(network) = snapshot.network(run[0].network) else { continue };
-        let port = snapshot.macs_max(run[0].source());
+        let source = run[0].source;
+        // Endpoints on the nodes of a registry come from there.
+        if let DestinationKind::Tunnel(vtep) = source.kind()
+            && snapshot.vtep(vtep).is_none_or(|vtep| !vtep.is_learning)
+        {
+            continue;
+        }
+        let port = snapshot.macs_max(source);
         let quota = FdbQuota { network: network.conf.fdb_entries_max, port };
         for ctx in run.iter().filter(|ctx| !matches!(ctx.verdict, Verdict::Drop(_))) {
-            let learnt = Learnt { key: ctx.src, destination: ctx.source() };
+            let learnt = Learnt { key: ctx.src, destination: ctx.source };
             let buckets = ctx.src_buckets;
             match state.fdb.learn_at(buckets, learnt, now_s, network.ageing_s, quota) {
                 Outcome::Known | Outcome::Static => continue,
@@ -35,7 +42,9 @@ pub(super) fn run(
                 Outcome::Refreshed | Outcome::New => {}
                 Outcome::Moved { from } => {
                     stats.counters.mac_moves += 1;
-                    if let Some(from) = from.port() {
+                    let tunnel = || snapshot.tunnel().map(|tunnel| tunnel.port());
+                    let from = from.port().or_else(tunnel).filter(|&from| from != ctx.port);
+                    if let Some(from) = from {
                         let ports = [from, ctx.port];
                         state.loops.moved(now, buckets.spread(), ctx.src, ports, snapshot);
                     }

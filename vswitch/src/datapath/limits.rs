@@ -38,6 +38,19 @@ pub const GROUP_ROWS_MAX: usize = 4096;
 /// `mdb_full`.
 pub const GROUPS_PER_PORT_MAX: usize = 256;
 
+/// Datagrams of one buffer for a tunnel, which the kernel makes of one send: `UDP_MAX_SEGMENTS` before Linux 6.9.
+pub const TUNNEL_SEND_SEGMENTS_MAX: usize = 64;
+
+/// Bytes of them: UDP's payload over IPv4.
+pub const TUNNEL_SEND_BYTES_MAX: usize = 65_507;
+
+/// Segments of one GSO frame for a tunnel: more than TCP makes at its least MSS (48, `TCP_MIN_SND_MSS`). A frame with
+/// more is dropped as `tunnel-bad-offload`.
+pub const TUNNEL_FRAME_SEGMENTS_MAX: usize = 2048;
+
+/// Groups of other nodes, in all networks. Those of surplus groups get none of it, counted as `mdb_full`.
+pub const TUNNEL_GROUPS_MAX: usize = GROUP_ROWS_MAX / 2;
+
 /// Query interval in seconds (RFC 3376 section 8.2).
 pub const QUERY_INTERVAL_S: u32 = 125;
 

@@ -35,8 +35,11 @@
 //! behind it, such as virtual machines in a container, may have joined long before. (What a container's own kernel
 //! had joined ended with its former interface, as with any NIC that is taken out.)
 //!
+//! The tunnel port of an overlay stands for all other nodes (`datapath/overlay.rs`). Reports of this node go to them,
+//! and theirs say that somebody elsewhere listens.
+//!
 //! Limits: [`GROUP_ROWS_MAX`](super::limits::GROUP_ROWS_MAX) rows, and [`GROUPS_PER_PORT_MAX`] of one port
-//! and of one report. Who wants more than its share gets no more; where the table is full, a row goes of
+//! and of one report, [`TUNNEL_GROUPS_MAX`](super::limits::TUNNEL_GROUPS_MAX) of the tunnel port. Who wants more than its share gets no more; where the table is full, a row goes of
 //! the port that has most. Beyond [`LEAVES_MAX`](super::limits::LEAVES_MAX) leaves at a time rows age.
 
 use std::net::Ipv4Addr;
@@ -125,10 +128,12 @@ fn note(ctx: &FrameCtx, said: Record, state: &mut State, now_s: u32) {
     let key = Key::new(ctx.dst.network(), ctx.dst.vlan(), said.group);
     let update = match said.listens {
         true => state.groups.join(key, ctx.port, now_s).then(|| holds_until(now_s)),
+        // Others on that node may listen; it asks them itself.
+        false if ctx.is_from_tunnel() => None,
         false => state.groups.leave(key, ctx.port, now_s),
     };
     if let Some(until_s) = update {
-        state.queue_fdb_sync(Learnt { key, destination: ctx.source() }, until_s);
+        state.queue_fdb_sync(Learnt { key, destination: ctx.port.into() }, until_s);
     }
 }
 

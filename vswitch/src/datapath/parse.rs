@@ -26,6 +26,7 @@ pub(super) fn run(batch: &mut Batch, io: &mut FrameIo<'_, impl Observer>) {
                 dst: Key::NONE,
                 dst_buckets: BucketPair::default(),
                 meta,
+                source: port.into(),
             }),
             Err(error) => io.drop_frame(port, frame, reason(error)),
         }
@@ -33,7 +34,7 @@ pub(super) fn run(batch: &mut Batch, io: &mut FrameIo<'_, impl Observer>) {
 }
 
 #[cold]
-fn reason(error: MetaError) -> DropReason {
+pub(super) fn reason(error: MetaError) -> DropReason {
     match error {
         MetaError::Short { .. } => DropReason::Truncated,
         MetaError::TagCut { .. } => DropReason::VlanTruncated,
@@ -42,7 +43,7 @@ fn reason(error: MetaError) -> DropReason {
 
 /// Bytes behind the Ethernet header in the longest segment: a GSO frame is judged by its segments.
 #[inline]
-fn segment_len(vnet: &[u8], frame_len: usize, meta: &Meta) -> u32 {
+pub(super) fn segment_len(vnet: &[u8], frame_len: usize, meta: &Meta) -> u32 {
     let whole = frame_len.saturating_sub(usize::from(meta.l3_offset)) as u32;
     if vnet[1] == 0 {
         return whole;

@@ -13,7 +13,7 @@ pub enum PortKind {
     Uplink,
     /// TAP in a namespace of the switch's own, for services such as DNS.
     Service,
-    /// UDP socket of a VXLAN tunnel; the VNI names the network of each frame.
+    /// UDP sockets of VXLAN tunnels; the VNI names the network of each frame.
     Tunnel,
 }
 

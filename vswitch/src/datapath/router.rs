@@ -81,6 +81,7 @@ mod unmapped;
 
 use fastpath::{Nanos, PortIndex};
 
+pub(super) use answer_limit::AnswerLimit;
 pub(crate) use assignment::{HandoffIn, HandoffOut};
 pub(super) use compiled::Router;
 pub use conf::{
@@ -90,6 +91,8 @@ pub use conf::{
 pub(super) use fib::OuterFib;
 use forward::ForwardCtx;
 pub(crate) use inside::HeardInside;
+pub(super) use resize::Resizer;
+pub(super) use size::{Fit, fit};
 pub use state::RouterState;
 
 use super::batch::FrameCtx;

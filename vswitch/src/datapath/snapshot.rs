@@ -8,23 +8,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastpath::PortIndex;
 use vswitch_api::port_settings::isolation::Isolation;
+use wire::MacAddr;
+use wire::vxlan::Vni;
 
 use super::neighbours::NeighbourTable;
+use super::overlay::Overlay;
+use super::overlay::host::HostPort;
 use super::router::{Router, UplinkConf, UplinkLink};
 use super::service::{NameService, NetworkService, ServicePort};
 use super::{
     Destination, Key, NetworkConf, NetworkIndex, PortConf, PortKind, PortLimits, Tagging,
     TunnelConf,
 };
+pub use builder::SnapshotBuilder;
 use members::Members;
 use port_egress::PortEgress;
 use shared_fib::SharedFib;
 
+mod builder;
 mod members;
 mod port_egress;
 mod shared_fib;
 #[cfg(test)]
 mod tests;
+mod tunnels;
 
 /// Whether ports of these kinds reach each other.
 #[inline]
@@ -44,6 +51,10 @@ pub(super) struct Network {
     pub(super) has_isolated: bool,
     pub(super) router: Option<Arc<Router>>,
     pub(super) service: Option<NetworkService>,
+    pub(super) overlay: Option<Overlay>,
+    /// MAC addresses of its ports, and the host's port, where it has an overlay.
+    locals: Vec<MacAddr>,
+    host: Option<HostPort>,
 }
 
 impl Network {
@@ -77,7 +88,20 @@ impl Network {
         let ageing_s = u32::try_from(conf.ageing.as_secs()).unwrap_or(u32::MAX);
         let has_isolated = flood.has_isolated;
         let service = NetworkService::new(index, &conf);
-        Self { conf, ageing_s, members, neighbours, has_isolated, router, service }
+        let overlay = Overlay::new(&conf, &flood.locals, flood.host.clone());
+        let Flood { locals, host, .. } = flood;
+        Self {
+            conf,
+            ageing_s,
+            members,
+            neighbours,
+            has_isolated,
+            router,
+            service,
+            overlay,
+            locals,
+            host,
+        }
     }
 }
 
@@ -86,6 +110,8 @@ impl Network {
     fn is(&self, conf: &NetworkConf, flood: &Flood) -> bool {
         self.conf == *conf
             && self.has_isolated == flood.has_isolated
+            && self.locals == flood.locals
+            && self.host == flood.host
             && *self.members == flood.members
     }
 }
@@ -95,6 +121,8 @@ impl Network {
 struct Flood {
     members: Members,
     has_isolated: bool,
+    locals: Vec<MacAddr>,
+    host: Option<HostPort>,
 }
 
 /// Numbers of those parts that a worker keeps state of. Equal numbers are equal parts; NAT has the epoch
@@ -123,6 +151,8 @@ pub struct Snapshot {
     service: Option<ServicePort>,
     names: Option<Arc<dyn NameService>>,
     tunnel: Option<Arc<TunnelConf>>,
+    /// Networks by VNI, sorted.
+    vnis: Vec<(Vni, NetworkIndex)>,
     limits: Vec<PortLimits>,
     limited: Limited,
 }
@@ -156,7 +186,7 @@ impl Snapshot {
         networks: Vec<NetworkConf>,
         ports: impl IntoIterator<Item = (PortIndex, PortConf)>,
     ) -> Self {
-        let mut next = Self::default();
+        let mut next = Self { vnis: tunnels::vnis(&networks), ..Self::default() };
         let mut floods: Vec<_> = networks.iter().map(|_| Flood::default()).collect();
         for (port, conf) in ports {
             let flood = floods.get_mut(usize::from(conf.network.0));
@@ -166,6 +196,12 @@ impl Snapshot {
             if let Some(flood) = flood.filter(|_| conf.enabled) {
                 flood.members.add(port, &conf);
                 flood.has_isolated |= conf.isolation == Isolation::Isolated;
+                let spans_nodes = networks[usize::from(conf.network.0)].overlay.is_some();
+                flood.locals.extend(spans_nodes.then_some(conf.mac));
+                if spans_nodes && conf.kind == PortKind::Host {
+                    let (mac, addresses) = (conf.mac, conf.addresses.clone());
+                    flood.host = Some(HostPort { port, mac, addresses });
+                }
                 next.has_trunks |= conf.vlans.is_trunk();
             }
             if next.ports.len() <= port.get() {
@@ -297,12 +333,6 @@ impl Snapshot {
         self.networks.get(usize::from(network.0)).map(|network| &**network)
     }
 
-    /// Whether an address may live at a destination; see [`Snapshot::reaches`]. There are no tunnels yet.
-    #[inline]
-    pub(super) fn leads_to(&self, destination: Destination, key: Key) -> bool {
-        destination.port().is_some_and(|port| self.reaches(port, key))
-    }
-
     /// Whether a port is enabled, and on the network and VLAN of an address.
     #[inline]
     pub(super) fn reaches(&self, port: PortIndex, key: Key) -> bool {
@@ -389,19 +419,6 @@ impl Snapshot {
         Self { names: Some(names), ..self }
     }
 
-    /// The same with a tunnel port.
-    #[must_use]
-    pub fn with_tunnel(self, tunnel: Option<Arc<TunnelConf>>) -> Self {
-        Self { tunnel, ..self }
-    }
-
-    /// The tunnel port and its VTEPs, if there is one.
-    #[inline]
-    #[must_use]
-    pub fn tunnel(&self) -> Option<&TunnelConf> {
-        self.tunnel.as_deref()
-    }
-
     /// The names that workers answer for, if there are any.
     pub(super) fn names(&self) -> Option<&dyn NameService> {
         self.names.as_deref()
@@ -439,22 +456,5 @@ impl Snapshot {
     /// All networks with their slots.
     pub(super) fn networks(&self) -> impl Iterator<Item = (NetworkIndex, &Network)> {
         self.networks.iter().enumerate().map(|(i, network)| (NetworkIndex(i as u16), &**network))
-    }
-}
-
-/// Compiles one snapshot after another, each as the successor of the last.
-#[derive(Debug, Default)]
-pub struct SnapshotBuilder(Snapshot);
-
-impl SnapshotBuilder {
-    /// Compiles what changed since the last call.
-    pub fn next(
-        &mut self,
-        networks: Vec<NetworkConf>,
-        ports: impl IntoIterator<Item = (PortIndex, PortConf)>,
-        limits: impl IntoIterator<Item = (PortIndex, PortLimits)>,
-    ) -> Snapshot {
-        self.0 = self.0.successor(networks, ports).with_limits(limits);
-        self.0.clone()
     }
 }

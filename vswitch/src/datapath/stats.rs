@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use fastpath::{PortIndex, PortIoCounters, TxDrop};
-use vswitch_counters::{DatapathCounters, PortTraffic};
+use vswitch_counters::{DatapathCounters, PortTraffic, VtepTraffic};
 
-use super::DropReason;
+use super::{DropReason, VtepIndex};
 
 /// Counters of one worker's datapath.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,7 @@ pub struct Stats {
     drops: Drops,
     /// Drops of frames that were decided and then not let out, at the ports they were meant for.
     pub(super) egress_drops: Drops,
+    vteps: Vec<VtepTraffic>,
 }
 
 /// Drops of each port by reason.
@@ -57,6 +58,29 @@ impl Stats {
             *sum += count;
         }
         drops
+    }
+
+    /// Traffic of VTEPs by [`VtepIndex`]; those beyond have none.
+    #[must_use]
+    pub fn vteps(&self) -> &[VtepTraffic] {
+        &self.vteps
+    }
+
+    /// Traffic of a VTEP.
+    #[inline]
+    pub(super) fn vtep_mut(&mut self, vtep: VtepIndex) -> &mut VtepTraffic {
+        let index = usize::from(vtep.0);
+        if self.vteps.len() <= index {
+            self.vteps.resize(index + 1, VtepTraffic::default());
+        }
+        &mut self.vteps[index]
+    }
+
+    /// Forgets what a VTEP counted, whose slot is another's now.
+    pub(super) fn forget_vtep(&mut self, vtep: VtepIndex) {
+        if let Some(traffic) = self.vteps.get_mut(usize::from(vtep.0)) {
+            *traffic = VtepTraffic::default();
+        }
     }
 
     /// All drops of frames that came in on a port.

@@ -8,6 +8,7 @@ mod dhcp;
 mod isolation;
 mod limits;
 mod multicast;
+mod overlay;
 mod router;
 mod sim;
 mod vlan;

@@ -1,39 +1,16 @@
 //! Stage 9: frames leave for their ports, or for the pool.
 
-use fastpath::engine::Engine;
 use fastpath::{Frame, PortIndex};
 
 use super::batch::FrameCtx;
+use super::overlay::encapsulate::{self, Replication};
 use super::{
-    Batch, DestinationKind, DropReason, FrameIo, Groups, Observer, Snapshot, Tagging, Verdict, edit,
+    Batch, DestinationKind, DropReason, Egress, FrameIo, Groups, Observer, Snapshot, Tagging,
+    Verdict, edit,
 };
 
 #[cfg(test)]
 mod tests;
-
-/// Sends frames to ports. Every engine is one.
-pub trait Egress {
-    /// Whether a port is attached.
-    fn is_open(&self, port: PortIndex) -> bool;
-
-    /// Takes a frame over, and releases it once it is written.
-    fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame);
-}
-
-impl<E: Engine + ?Sized> Egress for E {
-    #[inline]
-    fn is_open(&self, port: PortIndex) -> bool {
-        Engine::is_open(self, port)
-    }
-
-    #[inline]
-    fn send<O: Observer>(&mut self, io: &mut FrameIo<'_, O>, port: PortIndex, frame: Frame) {
-        if O::IS_ON {
-            io.observer.on_tx(port, io.pool.bytes(&frame));
-        }
-        Engine::send(self, io.pool, port, frame);
-    }
-}
 
 /// Sends or drops every frame of the batch.
 pub(super) fn run(
@@ -47,15 +24,18 @@ pub(super) fn run(
         match ctx.verdict {
             Verdict::Unicast(destination) => match destination.kind() {
                 DestinationKind::Port(port) => egress.send(io, port, ctx.frame),
-                DestinationKind::Tunnel(_) => {
-                    io.drop_frame(ctx.port, ctx.frame, DropReason::TunnelUnknown);
-                }
+                DestinationKind::Tunnel(vtep) => encapsulate::send(ctx, vtep, snapshot, io, egress),
             },
-            Verdict::Flood | Verdict::Group | Verdict::Routers => {
+            Verdict::Flood | Verdict::FloodPorts | Verdict::Group | Verdict::Routers => {
                 flood(ctx, snapshot, groups, io, egress);
             }
             Verdict::Consumed => consume(ctx.frame, io),
-            Verdict::Drop(reason) => io.drop_frame(ctx.port, ctx.frame, reason),
+            Verdict::Drop(reason) => {
+                if let DestinationKind::Tunnel(vtep) = ctx.source.kind() {
+                    io.stats.vtep_mut(vtep).drops += 1;
+                }
+                io.drop_frame(ctx.port, ctx.frame, reason);
+            }
             // Lookup decides every frame, and the router has taken its queued frames out.
             Verdict::Pending
             | Verdict::AwaitsNeighbour
@@ -103,11 +83,17 @@ fn flood(
         let mixed = mixed.iter().chain(routers).copied().filter(leaves);
         access.iter().copied().chain(mixed).filter(move |&port| port != from && reached(port))
     };
+    let replication = Replication::new(&ctx, snapshot, groups);
+    let is_replicated = replication.is_some_and(|it| it.send(&ctx, io, egress));
     let has = edit::tagging(&ctx);
     let wanted = has.other();
     if targets(wanted).next().is_none() {
         if targets(has).next().is_some() {
             fan_out(ctx.frame, from, targets(has), io, egress);
+        } else if is_replicated {
+            // The copy of one VTEP stands for it.
+            io.stats.counters.flood_copies -= 1;
+            io.pool.release(ctx.frame);
         } else {
             drop_undelivered(ctx, io);
         }

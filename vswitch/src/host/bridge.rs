@@ -19,6 +19,10 @@ pub(crate) struct BridgeSetup {
     pub(crate) gateway: Ipv4Net,
     /// The same for IPv6.
     pub(crate) gateway6: Ipv6Net,
+    /// Addresses of the host itself, from which it speaks to the subnets rather than from the gateway's.
+    pub(crate) host_addresses: Vec<IpNet>,
+    /// Largest GSO frame, if it is not the kernel's default.
+    pub(crate) gso_max_size: Option<u32>,
     pub(crate) queues: usize,
     /// Routes of the host may share addresses with the subnets.
     pub(crate) may_overlap: bool,
@@ -39,6 +43,9 @@ pub(crate) async fn create(
     let tap = create_tap(setup.name.clone(), setup.queues).await?;
     let link = Link::new(tap.ifindex, tap.name.clone());
     netlink.set_own(&link, setup.mac, setup.mtu).await?;
+    if setup.gso_max_size.is_some() {
+        netlink.set_mtu(&link, setup.mtu, setup.gso_max_size).await?;
+    }
     if setup.queues > 1 {
         netlink.no_queue(&link).await?;
     }
@@ -50,11 +57,16 @@ pub(crate) async fn create(
     Ok(tap)
 }
 
-/// The gateway addresses, those that this kernel can have.
+/// The host's addresses on the bridge, those that this kernel can have, in the order in which they are added: the route to an
+/// IPv4 subnet names the first one as the source, that to an IPv6 subnet the last one.
 pub(crate) fn addresses(setup: &BridgeSetup) -> Vec<IpNet> {
-    let mut addresses = vec![setup.gateway.into()];
+    let own =
+        |is_ipv4| setup.host_addresses.iter().filter(move |it| it.addr().is_ipv4() == is_ipv4);
+    let mut addresses: Vec<IpNet> = own(true).copied().collect();
+    addresses.push(setup.gateway.into());
     if sysctl::has_ipv6() {
         addresses.push(setup.gateway6.into());
+        addresses.extend(own(false));
     }
     addresses
 }

@@ -38,6 +38,8 @@ pub(crate) struct ContainerSetup {
     pub(crate) ifname: String,
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
+    /// Largest GSO frame, if it is not the kernel's default.
+    pub(crate) gso_max_size: Option<u32>,
     /// Addresses and routes; without, the endpoint configures itself.
     pub(crate) addresses: Option<Addresses>,
 }
@@ -117,6 +119,22 @@ pub(crate) async fn configure(netns: OpenNetns, setup: ContainerSetup) -> Result
             }
         }
         Ok(())
+    })
+    .await
+}
+
+/// Sets the MTU of the interface with a MAC address, and the size of its largest GSO frame. Does nothing where it has left.
+pub(crate) async fn set_mtu(
+    netns: OpenNetns,
+    mac: MacAddr,
+    (mtu, gso_max_size): (u32, Option<u32>),
+) -> Result<(), HostError> {
+    netns_exec::enter(netns, async move |inside: Netlink| {
+        let link = inside.links().await?.into_iter().find(|link| link.mac == Some(mac));
+        match link.filter(|link| link.is_tap) {
+            Some(link) => Ok(inside.set_mtu(&link, mtu, gso_max_size).await?),
+            None => Ok(()),
+        }
     })
     .await
 }
@@ -212,7 +230,8 @@ async fn move_in(
     setup: &ContainerSetup,
 ) -> Result<Link, HostError> {
     let ifname = setup.ifname.as_str();
-    let to = Move { netns: netns.fd.as_fd(), ifname, mac: setup.mac, mtu: setup.mtu };
+    let (mac, mtu, gso_max_size) = (setup.mac, setup.mtu, setup.gso_max_size);
+    let to = Move { netns: netns.fd.as_fd(), ifname, mac, mtu, gso_max_size };
     // Another process may have taken the name since the look-up.
     let taken = || HostError::IfnameTaken(ifname.to_owned());
     host.move_into(setup.tap_index, to).await.map_err(|error| match error.errno() {

@@ -1,6 +1,7 @@
 //! Requests to the kernel, each with its values in the error.
 
 mod gateway;
+mod mtu;
 pub(crate) mod rules;
 pub(super) mod tunnels;
 
@@ -45,6 +46,8 @@ pub(crate) struct Link {
     pub(crate) is_up: bool,
     /// A TAP or TUN device.
     pub(crate) is_tap: bool,
+    /// Largest IP packet; 0 where it is not known.
+    pub(crate) mtu: u32,
 }
 
 /// Settings of a device that moves into a namespace, in one request.
@@ -54,6 +57,8 @@ pub(crate) struct Move<'a> {
     pub(crate) ifname: &'a str,
     pub(crate) mac: MacAddr,
     pub(crate) mtu: u32,
+    /// Largest GSO frame, if it is not the kernel's default.
+    pub(crate) gso_max_size: Option<u32>,
 }
 
 impl Netlink {
@@ -114,8 +119,8 @@ impl Netlink {
             .setns_by_fd(to.netns.as_raw_fd())
             .name(to.ifname)
             .address(to.mac.0.to_vec())
-            .mtu(to.mtu)
-            .build();
+            .mtu(to.mtu);
+        let message = mtu::with_gso_max_size(message, to.gso_max_size).build();
         self.set(message, || format!("move the TAP into the namespace as {}", to.ifname)).await
     }
 
@@ -171,6 +176,18 @@ impl Netlink {
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
         request.execute().await.map_err(failed(|| format!("add {address} to {}", link.name)))
+    }
+
+    /// Removes an address.
+    pub(crate) async fn remove_address(
+        &self,
+        link: &Link,
+        address: IpNet,
+    ) -> Result<(), NetlinkError> {
+        let mut add = self.0.address().add(link.index, address.addr(), address.prefix_len());
+        let message = std::mem::take(add.message_mut());
+        let removed = self.0.address().del(message).execute().await;
+        removed.map_err(failed(|| format!("remove {address} from {}", link.name)))
     }
 
     /// Addresses of an interface, with their prefix lengths.
@@ -297,7 +314,7 @@ impl Netlink {
 impl Link {
     /// An interface of which only index and name are known.
     pub(crate) fn new(index: u32, name: impl Into<String>) -> Self {
-        Self { index, name: name.into(), mac: None, is_up: false, is_tap: false }
+        Self { index, name: name.into(), mac: None, is_up: false, is_tap: false, mtu: 0 }
     }
 }
 
@@ -308,6 +325,7 @@ impl From<LinkMessage> for Link {
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Address(octets) => {
                     link.mac = <[u8; 6]>::try_from(octets).ok().map(MacAddr);
                 }

@@ -126,8 +126,18 @@ pub(crate) async fn restore_bridge(
     if !link.is_up {
         repairs.add("up", netlink.up(link).await);
     }
-    for net in bridge::addresses(setup) {
-        if !found.has_address(link, net) {
+    let wanted = bridge::addresses(setup);
+    // The kernel's route names the oldest IPv4 address: with the first one the others are added again.
+    let of_ipv4 = || wanted.iter().filter(|net| net.addr().is_ipv4());
+    let is_first_gone = of_ipv4().next().is_some_and(|net| !found.has_address(link, *net));
+    let younger = of_ipv4().filter(|net| is_first_gone && found.has_address(link, **net));
+    for net in younger {
+        if let Err(error) = netlink.remove_address(link, *net).await {
+            repairs.faults.push(error.to_string());
+        }
+    }
+    for net in wanted {
+        if !found.has_address(link, net) || is_first_gone && net.addr().is_ipv4() {
             repairs.add(format!("address {net}"), add_address(netlink, link, net).await);
         } else if !found.has_subnet_route(link, net) {
             let added = netlink.add_subnet_route(link, net).await;

@@ -46,6 +46,13 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
         networks: vec![network],
         uplinks: vec![("br0.uplink".into(), uplink)],
         publications: [4, 5],
+        peers: vec![Peer {
+            address: "192.0.2.2:4789".parse().unwrap(),
+            networks: vec!["blue".into()],
+            mtu: 1450,
+            learning: true,
+            traffic: VtepTraffic { rx_frames: 7, ..VtepTraffic::default() },
+        }],
         stats,
         limits: limits::list(&sums.0, &sums.1, &DnsCounters::default(), &Refusals::default()),
     }
@@ -167,6 +174,8 @@ fn samples_carry_labels_and_values() {
         "vswitch_publications_pending 5",
         r#"vswitch_port_receive_bytes_total{network="br0",port="a\"b\\"} 60"#,
         r#"vswitch_port_dropped_frames_total{network="br0",port="a\"b\\"} 3"#,
+        "vswitch_vtep_mtu_bytes{peer=\"192.0.2.2:4789\"} 1450",
+        "vswitch_vtep_receive_frames_total{peer=\"192.0.2.2:4789\"} 7",
         "vswitch_worker_received_frames_total{worker=\"0\"} 9",
         "vswitch_dropped_frames_total{reason=\"spoofed-mac\"} 3",
         "vswitch_dropped_frames_total{reason=\"tx-error\"} 0",

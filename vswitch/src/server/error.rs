@@ -5,10 +5,11 @@ use std::io;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use fastpath::udp::UdpError;
 use vswitch_api::error::{ApiError, ErrorCode};
 
 use crate::control::store::StoreError;
-use crate::control::{ControlError, NetworkError, PoolError};
+use crate::control::{ControlError, NetworkError, OverlayError, PoolError};
 use crate::dns::DnsError;
 use crate::engine::EngineError;
 use crate::host::{HostError, NetnsError};
@@ -61,6 +62,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
         ControlError::NetworkExists(_) | ControlError::AmbiguousName { .. } => (Conflict, None),
         ControlError::Network(error) => network(error),
+        ControlError::Overlay(error) => overlay(error),
         ControlError::NotReserved { .. } => (NotFound, None),
         ControlError::AddressesMax(_)
         | ControlError::AliasesMax(_)
@@ -181,6 +183,48 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
         }
         NetworkError::OtherUplink { .. } => {
             (Conflict, Some("leave --uplink out, or start the switch with that one"))
+        }
+    }
+}
+
+fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
+    use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound};
+    match error {
+        OverlayError::NoUnderlay(_) => {
+            (Conflict, Some("start the switch with --underlay and an address of this host"))
+        }
+        OverlayError::NotOurAddress(_) => (InvalidArgument, Some("see `ip address`")),
+        OverlayError::Sockets(UdpError::Taken { .. }) => {
+            (Conflict, Some("end that program, or choose another --vxlan-port"))
+        }
+        OverlayError::Sockets(_) => (Internal, Some("see `vswitch doctor`")),
+        OverlayError::NodeName(_) => (InvalidArgument, Some("name it with --node")),
+        OverlayError::VniMissing(_) => {
+            (InvalidArgument, Some("name it with --vni, the same on all nodes"))
+        }
+        OverlayError::Vni(_) | OverlayError::PeerPort => (InvalidArgument, None),
+        OverlayError::VniTaken { .. } => (Conflict, Some("choose another --vni")),
+        OverlayError::MtuMax { .. } => {
+            (InvalidArgument, Some("choose a smaller --mtu, or leave it out"))
+        }
+        OverlayError::MtuMin { .. } => (Conflict, Some("give the device a larger MTU")),
+        OverlayError::HostAddress(_)
+        | OverlayError::SecondHostAddress(_)
+        | OverlayError::NoHostPort(_) => (InvalidArgument, Some("choose another --host-ip")),
+        OverlayError::Local(_) => {
+            (InvalidArgument, Some("create an overlay network: `vswitch network create --overlay`"))
+        }
+        OverlayError::PeerAddress { .. } => {
+            (InvalidArgument, Some("write the address of its underlay, such as 192.0.2.2"))
+        }
+        OverlayError::PeerOwn(_) => (InvalidArgument, Some("name the other hosts only")),
+        OverlayError::PeerFamily { .. } => {
+            (InvalidArgument, Some("all nodes have an address of one family"))
+        }
+        OverlayError::PeerExists { .. } => (Conflict, None),
+        OverlayError::NoPeer { .. } => (NotFound, Some("see `vswitch network peer ls`")),
+        OverlayError::PeersMax(_) | OverlayError::VtepsMax => {
+            (LimitReached, Some("remove some first"))
         }
     }
 }

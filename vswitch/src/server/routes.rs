@@ -1,6 +1,6 @@
 //! Handlers of the paths.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
@@ -17,6 +17,7 @@ use vswitch_api::limits::Limit;
 use vswitch_api::network::{
     EndpointRequest, Network, NetworkDetail, NetworkRemoval, NetworkRequest,
 };
+use vswitch_api::overlay::{Peer, PeerRequest};
 use vswitch_api::port::{AttachRequest, NameChange, Port, PortDetail, Pruned};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
@@ -41,6 +42,8 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::ENDPOINT, delete(disconnect))
         .route(routes::ADDRESSES, get(addresses).post(reserve_address))
         .route(routes::ADDRESS, delete(release_address))
+        .route(routes::NETWORK_PEERS, get(network_peers).post(add_peer).delete(remove_peer))
+        .route(routes::PEERS, get(peers))
         .route(routes::PORTS, get(ports).post(attach))
         .route(routes::LABELLED_PORTS, get(labelled_ports))
         .route(routes::PORT, get(port).patch(rename).delete(detach))
@@ -144,6 +147,34 @@ async fn release_address(
 ) -> Result<StatusCode, Failure> {
     control.release_address(&network, address).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn network_peers(
+    State(control): State<Control>,
+    PathSegment(network): PathSegment,
+) -> Result<Json<Vec<SocketAddr>>, Failure> {
+    Ok(Json(control.network_peers(&network)?))
+}
+
+async fn add_peer(
+    State(control): State<Control>,
+    PathSegment(network): PathSegment,
+    Body(request): Body<PeerRequest>,
+) -> Result<(StatusCode, Json<SocketAddr>), Failure> {
+    Ok((StatusCode::CREATED, Json(control.add_peer(&network, request).await?)))
+}
+
+async fn remove_peer(
+    State(control): State<Control>,
+    PathSegment(network): PathSegment,
+    Body(request): Body<PeerRequest>,
+) -> Result<StatusCode, Failure> {
+    control.remove_peer(&network, request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn peers(State(control): State<Control>) -> Result<Json<Vec<Peer>>, Failure> {
+    Ok(Json(control.peers().await?))
 }
 
 async fn ports(State(control): State<Control>) -> Result<Json<Vec<Port>>, Failure> {

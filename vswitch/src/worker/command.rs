@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use fastpath::{Nanos, PortIndex, PortQueue};
@@ -15,7 +14,7 @@ use crate::datapath::{Egress, FdbRow, PortConf, PortCounters, Snapshot};
 pub(crate) enum Command {
     AddPort {
         port: PortIndex,
-        queue: OwnedFd,
+        queue: PortQueue,
         reply: oneshot::Sender<io::Result<()>>,
     },
     /// Replies with the port's counters and its queue, which the caller closes.
@@ -88,7 +87,7 @@ pub(crate) type ConntrackFilter = Box<dyn Fn(&nat::Row) -> bool + Send>;
 #[derive(Debug, Default)]
 pub(crate) struct Removed {
     pub(crate) counters: PortCounters,
-    pub(crate) queue: Option<OwnedFd>,
+    pub(crate) queue: Option<PortQueue>,
 }
 
 impl Worker {
@@ -158,11 +157,11 @@ impl Worker {
         }
     }
 
-    fn add_port(&mut self, port: PortIndex, queue: OwnedFd) -> io::Result<()> {
+    fn add_port(&mut self, port: PortIndex, queue: PortQueue) -> io::Result<()> {
         // Other workers may have handed off frames of the slot's last port after it was closed here.
         self.state.forget_port(port, &mut io!(self));
         let before = self.port_counters(port);
-        self.engine.attach(port, PortQueue::Tap(queue))?;
+        self.engine.attach(port, queue)?;
         self.retired += before;
         self.stats.forget(port);
         self.open.push(port);

@@ -1,7 +1,7 @@
 //! Copy of a worker's counters for control.
 
 use fastpath::PortIndex;
-use vswitch_counters::{ReportCounters, RoundCounters, WorkerStats};
+use vswitch_counters::{ReportCounters, RoundCounters, VtepTraffic, WorkerStats};
 
 use super::Worker;
 use crate::datapath::PortCounters;
@@ -16,6 +16,8 @@ pub(crate) struct WorkerReport {
     pub(crate) worker: WorkerStats,
     /// FDB entries of each network, by its index.
     pub(crate) fdb_entries: Vec<usize>,
+    /// Traffic of each VTEP, by its slot.
+    pub(crate) vteps: Vec<VtepTraffic>,
 }
 
 impl Worker {
@@ -64,6 +66,7 @@ impl Worker {
         worker += state.groups.counters;
         worker += state.loops.counters();
         worker += state.dhcp.counters;
+        worker += state.tunnel_counters();
         if let Some(router) = &state.router {
             let (nat, fragments) = router.nat_counters();
             worker += router.counters();
@@ -78,6 +81,7 @@ impl Worker {
             closed,
             worker,
             fdb_entries: state.fdb.entries_per_network().to_vec(),
+            vteps: self.stats.vteps().to_vec(),
         }
     }
 }

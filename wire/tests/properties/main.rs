@@ -1,6 +1,6 @@
 //! Properties of the crate, held against `etherparse` as oracle and against simple models.
 //!
-//! The checks themselves (`agree`, `exercise`, `forward`, `translate`) are plain functions over bytes, which the
+//! The checks themselves (`agree`, `exercise`, `forward`, `gso`, `runs`, `translate`) are plain functions over bytes, which the
 //! fuzz targets in `fuzz/` run as well.
 
 #![expect(clippy::unwrap_used, reason = "a check that fails is to panic")]
@@ -10,8 +10,11 @@ mod checksums;
 mod exercise;
 mod forward;
 mod frames;
+mod gso;
 mod hostile;
 mod packets;
+mod runs;
+mod segments;
 mod translate;
 
 use std::collections::BTreeMap;

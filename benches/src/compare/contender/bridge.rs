@@ -1,11 +1,12 @@
 //! The kernel's bridge with veth pairs, in a namespace without any rule; with an uplink, the two rules of
-//! nftables that translate.
+//! nftables that translate; over two hosts, a bridge on each with a device of the kernel's VXLAN.
 
 use anyhow::{Context as _, Result};
 use testkit::Netns;
 
+use super::underlay::{self, Underlay};
 use super::uplink::{DEVICE, Uplink};
-use super::{About, Contender, Endpoint, KERNEL_BRIDGE, Kind, Outside, address, sysctl};
+use super::{About, Contender, Endpoint, KERNEL_BRIDGE, Kind, Link, Outside, address, sysctl};
 use crate::sandboxes::Sandboxes;
 use crate::shell;
 use crate::workload::{PUBLISHED, published_as};
@@ -17,6 +18,8 @@ const GATEWAY: &str = "10.99.255.1";
 pub(crate) struct KernelBridge {
     uplink: Option<Uplink>,
     host: Option<Netns>,
+    /// The hosts instead of `host`, where there are two.
+    underlay: Option<Underlay>,
     sandboxes: Sandboxes,
 }
 
@@ -42,8 +45,11 @@ impl Contender for KernelBridge {
     }
 
     fn port(&mut self) -> Result<Endpoint> {
-        let host = self.host.as_ref().context("the bridge is not up")?;
         let (n, netns) = self.sandboxes.take()?;
+        let host = match &self.underlay {
+            Some(underlay) => &underlay.hosts[n % 2],
+            None => self.host.as_ref().context("the bridge is not up")?,
+        };
         let address = address(n);
         shell::ip_batch(
             host.path(),
@@ -52,6 +58,10 @@ impl Contender for KernelBridge {
                 netns.name()
             ),
         )?;
+        if self.underlay.is_some() {
+            let mtu = underlay::INNER_MTU;
+            shell::ip_batch(netns.path(), &format!("link set eth0 mtu {mtu}\n"))?;
+        }
         shell::bring_up(netns.path(), "eth0", &address)?;
         if self.uplink.is_some() {
             shell::ip_batch(netns.path(), &format!("route add default via {GATEWAY}\n"))?;
@@ -73,6 +83,29 @@ impl Contender for KernelBridge {
         Ok(self.uplink.insert(Uplink::new(host)?).outside())
     }
 
+    fn overlay_refusal(&self) -> Option<String> {
+        None
+    }
+
+    fn span_hosts(&mut self, link: Link) -> Result<()> {
+        let underlay = self.underlay.insert(Underlay::new(link)?);
+        let [near, far] = underlay::ADDRESSES;
+        for (host, local, remote) in
+            [(&underlay.hosts[0], near, far), (&underlay.hosts[1], far, near)]
+        {
+            let (vni, device) = (underlay::VNI, underlay::DEVICE);
+            shell::ip_batch(
+                host.path(),
+                &format!(
+                    "link add br0 type bridge\nlink set br0 up\n\
+                     link add vx0 type vxlan id {vni} dstport 4789 local {local} remote {remote} dev {device} udpcsum\n\
+                     link set vx0 master br0 up\n"
+                ),
+            )?;
+        }
+        Ok(())
+    }
+
     fn twin(&self) -> Option<Box<dyn Contender>> {
         Some(Box::new(Self::default()))
     }
@@ -80,6 +113,7 @@ impl Contender for KernelBridge {
     fn stop(&mut self) {
         self.sandboxes.clear();
         self.uplink = None;
+        self.underlay = None;
         self.host = None;
     }
 

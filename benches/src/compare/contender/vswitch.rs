@@ -9,13 +9,17 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testkit::Netns;
 
+use super::underlay::{self, Underlay};
 use super::uplink::Uplink;
-use super::{About, Contender, Endpoint, Kind, Outside};
+use super::{About, Contender, Endpoint, Kind, Link, Outside};
 use crate::cgroup::Group;
 use crate::limits::FEW_ROUNDS;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 use crate::workload::{PUBLISHED, published_as};
+
+/// The network over two hosts.
+const OVERLAY: &str = "overlay";
 
 /// A program and how it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +44,20 @@ pub(crate) struct Vswitch {
     is_paired: bool,
 }
 
-/// Ends in this order: the daemon, its folder, its uplink, its host, its control group.
+/// Ends in this order: the daemons, uplink and hosts.
 #[derive(Debug)]
 struct Run {
-    daemon: Job,
-    dir: TempDir,
+    daemons: Vec<Daemon>,
     uplink: Option<Uplink>,
-    host: Netns,
-    group: Group,
+    hosts: Vec<Netns>,
+}
+
+/// A daemon, its folder, its control group.
+#[derive(Debug)]
+struct Daemon {
+    job: Job,
+    dir: TempDir,
+    _group: Group,
 }
 
 impl Vswitch {
@@ -58,8 +68,27 @@ impl Vswitch {
 }
 
 impl Run {
+    /// A command to the daemon of the near host.
     fn command(&self, program: &Path) -> Command {
-        command_of(&self.host, &self.dir, program)
+        self.command_on(0, program)
+    }
+
+    fn command_on(&self, host: usize, program: &Path) -> Command {
+        command_of(&self.hosts[host], &self.daemons[host].dir, program)
+    }
+}
+
+impl Daemon {
+    fn start(build: &Build, host: &Netns, args: &[&str]) -> Result<Self> {
+        let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
+        let mut command = command_of(host, &dir, &build.program);
+        command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));
+        let group = Group::service("vswitch");
+        let mut job = Job::spawn(group.enter(command)?.args(&build.args).args(args))?;
+        job.until("the daemon answers", |_| {
+            Ok(shell::run(command_of(host, &dir, &build.program).arg("status")).is_ok())
+        })?;
+        Ok(Self { job, dir, _group: group })
     }
 }
 
@@ -84,16 +113,9 @@ impl Contender for Vswitch {
 
     fn start(&mut self) -> Result<()> {
         let host = Netns::create("vswitch")?;
-        let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
-        let mut command = command_of(&host, &dir, &self.build.program);
-        command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));
-        let group = Group::service("vswitch");
-        let daemon = Job::spawn(group.enter(command)?.args(&self.build.args))?;
-        let Run { daemon, dir, host, .. } =
-            self.run.insert(Run { daemon, dir, uplink: None, host, group });
-        daemon.until("the daemon answers", |_| {
-            Ok(shell::run(command_of(host, dir, &self.build.program).arg("status")).is_ok())
-        })
+        let daemons = vec![Daemon::start(&self.build, &host, &[])?];
+        self.run = Some(Run { daemons, uplink: None, hosts: vec![host] });
+        Ok(())
     }
 
     fn prepare(&mut self, ports: usize) -> Result<()> {
@@ -108,11 +130,14 @@ impl Contender for Vswitch {
             let mut create = run.command(&self.build.program);
             shell::run(create.args(["network", "create", &network]))?;
         }
-        let mut command = run.command(&self.build.program);
+        let mut command = run.command_on(n % run.hosts.len(), &self.build.program);
         let names = super::names(n, self.names_per_port);
         command.args(["--format", "json", "attach", "--name", &names[0]]);
         if self.is_paired {
             command.args(["--network", &network]);
+        }
+        if run.hosts.len() > 1 {
+            command.args(["--network", OVERLAY, "--ip", &super::address(n)]);
         }
         command.args(names[1..].iter().flat_map(|alias| ["--alias", alias]));
         if run.uplink.is_some() {
@@ -165,7 +190,32 @@ impl Contender for Vswitch {
 
     fn go_out(&mut self) -> Result<Outside> {
         let run = self.run.as_mut().context("not up")?;
-        Ok(run.uplink.insert(Uplink::new(&run.host)?).outside())
+        Ok(run.uplink.insert(Uplink::new(&run.hosts[0])?).outside())
+    }
+
+    fn overlay_refusal(&self) -> Option<String> {
+        None
+    }
+
+    fn span_hosts(&mut self, link: Link) -> Result<()> {
+        self.stop();
+        let Underlay { hosts: [near, far] } = Underlay::new(link)?;
+        let mut run = Run { daemons: Vec::new(), uplink: None, hosts: vec![near, far] };
+        let [near, far] = underlay::ADDRESSES;
+        for (host, (local, remote)) in [(near, far), (far, near)].into_iter().enumerate() {
+            let args = ["--underlay", local, "--subnet", "10.98.0.0/16"];
+            run.daemons.push(Daemon::start(&self.build, &run.hosts[host], &args)?);
+            let vni = underlay::VNI.to_string();
+            for args in [
+                &["create", OVERLAY, "--overlay", "--vni", &vni, "--subnet", "10.99.0.0/16"][..],
+                &["peer", "add", OVERLAY, remote],
+            ] {
+                let mut command = run.command_on(host, &self.build.program);
+                shell::run(command.arg("network").args(args))?;
+            }
+        }
+        self.run = Some(run);
+        Ok(())
     }
 
     fn twin(&self) -> Option<Box<dyn Contender>> {
@@ -173,9 +223,12 @@ impl Contender for Vswitch {
     }
 
     fn stop(&mut self) {
-        if let Some(Run { daemon, dir, uplink, host, group }) = self.run.take() {
-            daemon.terminate();
-            drop((dir, uplink, host, group));
+        if let Some(Run { daemons, uplink, hosts }) = self.run.take() {
+            for Daemon { job, dir, _group: group } in daemons {
+                job.terminate();
+                drop((dir, group));
+            }
+            drop((uplink, hosts));
         }
         self.sandboxes.clear();
         (self.names_per_port, self.is_paired) = (1, false);
@@ -187,7 +240,7 @@ impl Contender for Vswitch {
     }
 
     fn pids(&self) -> Vec<u32> {
-        self.run.iter().map(|run| run.daemon.pid()).collect()
+        self.run.iter().flat_map(|run| &run.daemons).map(|daemon| daemon.job.pid()).collect()
     }
 }
 

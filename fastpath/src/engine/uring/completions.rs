@@ -3,6 +3,7 @@
 use super::ring::{Completion, Op, Ring};
 use super::slot::State;
 use super::{EngineEvent, Received, UringEngine};
+use crate::engine::port_queue::Framing;
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, TxDrop, is_gone};
 
@@ -14,8 +15,13 @@ impl<R: Ring> UringEngine<R> {
         received: &mut Vec<Received>,
     ) {
         match done.op {
-            Op::Read { port, frame } => self.read_done(pool, port, frame, done.result, received),
-            Op::Write { port, frame, .. } => self.write_done(pool, port, frame, done.result),
+            Op::Read { port, frame } | Op::Receive { port, frame } => {
+                self.read_done(pool, port, frame, done.result, received);
+            }
+            Op::Write { port, frame } => self.write_done(pool, port, frame, done.result),
+            Op::Transmit { port, frame, part, .. } => {
+                self.transmit_done(pool, port, frame, part, done.result);
+            }
             Op::Poll { port } => self.poll_done(port, done.result),
             Op::Cancel { port } => self.cancel_done(port, done.result),
             Op::PollWaker => {
@@ -37,13 +43,14 @@ impl<R: Ring> UringEngine<R> {
         let slot = &mut self.slots[port.get()];
         match result {
             Ok(len)
-                if slot.framing.after_read(pool, &mut frame, len as usize)
+                if slot.framing.after_read(&mut frame, len as usize)
                     && slot.state == State::Open =>
             {
                 slot.got += 1;
                 slot.got_bytes += len as usize;
                 slot.rx_budget = slot.rx_budget.map(|frames| frames.saturating_sub(1));
-                slot.io.traffic.count_rx(frame.wire_len());
+                let (frames, bytes) = slot.framing.measure(pool, &frame);
+                slot.io.traffic.count_rx_frames(frames, bytes);
                 received.push(Received { port, frame });
             }
             Ok(_) => {
@@ -52,7 +59,7 @@ impl<R: Ring> UringEngine<R> {
             }
             Err(errno) => {
                 pool.release(frame);
-                if is_gone(errno) {
+                if slot.framing == Framing::Vnet && is_gone(errno) {
                     self.device_gone(port);
                 } else if errno != libc::EAGAIN && errno != libc::ECANCELED {
                     slot.io.rx_errors += 1;
@@ -66,7 +73,7 @@ impl<R: Ring> UringEngine<R> {
         &mut self,
         pool: &mut Pool,
         port: PortIndex,
-        mut frame: Frame,
+        frame: Frame,
         result: Result<u32, i32>,
     ) {
         self.writes -= 1;
@@ -74,10 +81,7 @@ impl<R: Ring> UringEngine<R> {
         slot.writes -= 1;
         let io = &mut slot.io;
         match result {
-            Ok(len) if len as usize == frame.len() => {
-                slot.framing.after_write(&mut frame);
-                io.traffic.count_tx(frame.wire_len());
-            }
+            Ok(len) if len as usize == frame.len() => io.traffic.count_tx(frame.wire_len()),
             Ok(_) => io.drop_tx(TxDrop::Short),
             Err(errno) => io.drop_tx(TxDrop::from_errno(errno)),
         }
@@ -115,7 +119,7 @@ impl<R: Ring> UringEngine<R> {
     }
 
     /// An operation of the port has ended; the last one of a closing port closes it.
-    fn op_done(&mut self, port: PortIndex) {
+    pub(super) fn op_done(&mut self, port: PortIndex) {
         let slot = &mut self.slots[port.get()];
         slot.in_flight -= 1;
         if slot.state == State::Closing && slot.in_flight == 0 {

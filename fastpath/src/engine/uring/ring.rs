@@ -3,8 +3,9 @@
 //! `sys::uring::KernelRing` asks the kernel; the tests script every odd answer.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
+use crate::datagram::Part;
 use crate::engine::Wait;
 use crate::pool::{Frame, Pool};
 use crate::port::PortIndex;
@@ -19,14 +20,31 @@ pub enum Op {
         /// Buffer; its length bounds the read.
         frame: Frame,
     },
-    /// Write one frame.
+    /// Write one frame without waiting.
     Write {
         /// The port.
         port: PortIndex,
         /// The bytes.
         frame: Frame,
-        /// Fail rather than wait for room: ends within [`Ring::enter`].
-        immediate: bool,
+    },
+    /// Receive a datagram, or several of one size, without waiting. The ring writes the datagram header
+    /// in front of the payload, and the result counts it; a datagram that was longer ends with `EMSGSIZE`.
+    Receive {
+        /// The port.
+        port: PortIndex,
+        /// Buffer; its length bounds the read.
+        frame: Frame,
+    },
+    /// Send a part of a frame, without waiting, to the peer that its datagram header names.
+    Transmit {
+        /// The port.
+        port: PortIndex,
+        /// The header and the payload.
+        frame: Frame,
+        /// The socket, open until the operation ends.
+        socket: RawFd,
+        /// Part of the payload.
+        part: Part,
     },
     /// One-shot poll of the port.
     Poll {
@@ -58,11 +76,11 @@ pub trait Ring {
     fn push(&mut self, pool: &Pool, op: Op) -> Result<(), Op>;
 
     /// Hands the queue to the kernel, and waits as `wait` says for one completion beside those of
-    /// `immediate` queued writes.
-    fn enter(&mut self, wait: Wait, immediate: u32) -> io::Result<()>;
+    /// `writes` queued writes, which end within this call: they have room or fail.
+    fn enter(&mut self, wait: Wait, writes: u32) -> io::Result<()>;
 
-    /// The next completion that has arrived.
-    fn complete(&mut self) -> Option<Completion>;
+    /// The next completion that has arrived. `pool` is that of the frames.
+    fn complete(&mut self, pool: &mut Pool) -> Option<Completion>;
 
     /// Puts a descriptor into the port's place, or empties it.
     fn register(&mut self, port: PortIndex, fd: Option<BorrowedFd<'_>>) -> io::Result<()>;

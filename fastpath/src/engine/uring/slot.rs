@@ -1,10 +1,12 @@
 //! The state of one port in the io_uring engine.
 
+use super::ring::Op;
 use crate::engine::PortQueue;
 use crate::engine::deficit::{Deficit, Quantum};
 use crate::engine::port_queue::Framing;
 use crate::limits::READ_DEPTH_MAX;
-use crate::port::PortIoCounters;
+use crate::pool::Frame;
+use crate::port::{PortIndex, PortIoCounters};
 
 /// See the theory of operation in [`super`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +44,8 @@ pub(super) struct Slot {
     pub(super) got: u16,
     pub(super) got_bytes: usize,
     pub(super) queue: Option<PortQueue>,
+    /// Whether the kernel cuts payloads into datagrams.
+    pub(super) segmentation: bool,
     /// Form of its frames, known as long as operations are in flight.
     pub(super) framing: Framing,
     pub(super) io: PortIoCounters,
@@ -49,15 +53,31 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn open(queue: PortQueue) -> Self {
-        let framing = queue.framing();
-        Self { state: State::Open, depth: 1, queue: Some(queue), framing, ..Self::default() }
+        Self {
+            state: State::Open,
+            depth: 1,
+            framing: queue.framing(),
+            segmentation: queue.sockets().is_some_and(|sockets| sockets.segmentation),
+            queue: Some(queue),
+            ..Self::default()
+        }
     }
 
     /// Whether poll bits ask for a read. A read clears an ICMP error of a UDP socket; an error of a TAP means
     /// that the device vanished.
     pub(super) fn is_readable(&self, bits: u32) -> bool {
-        let errors = if self.framing == Framing::Bare { libc::POLLERR } else { 0 };
+        let errors = if self.framing == Framing::Datagram { libc::POLLERR } else { 0 };
         bits & (libc::POLLIN | errors) as u32 != 0
+    }
+
+    /// Operation that reads one frame.
+    #[inline]
+    pub(super) fn read(&self, port: PortIndex, mut frame: Frame) -> Op {
+        self.framing.before_read(&mut frame);
+        match self.framing {
+            Framing::Vnet => Op::Read { port, frame },
+            Framing::Datagram => Op::Receive { port, frame },
+        }
     }
 
     /// Becomes active.

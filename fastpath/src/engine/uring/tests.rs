@@ -34,7 +34,7 @@ struct Script {
     done: VecDeque<Completion>,
     waits: Vec<Wait>,
     /// Writes that do not end the last wait.
-    immediate: u32,
+    writes_queued: u32,
     registered: Vec<PortIndex>,
     /// Entries of the submission queue.
     sq_entries: usize,
@@ -62,7 +62,7 @@ impl ScriptedRing {
 impl Script {
     fn submit(&mut self, op: Op) {
         let result = match &op {
-            Op::Read { port, .. } => match self.feeds.get_mut(port) {
+            Op::Read { port, .. } | Op::Receive { port, .. } => match self.feeds.get_mut(port) {
                 Some((left, len)) if *left > 0 => {
                     *left -= 1;
                     Some(Ok(*len))
@@ -74,6 +74,7 @@ impl Script {
             Op::Write { frame, .. } => {
                 Some(self.writes.pop_front().unwrap_or(Ok(frame.len() as u32)))
             }
+            Op::Transmit { part, .. } => Some(self.writes.pop_front().unwrap_or(Ok(part.len))),
             Op::Poll { .. } => self.polls.pop_front(),
             Op::PollWaker => None,
             Op::Cancel { port } => Some(match self.fail_cancel.take() {
@@ -119,13 +120,13 @@ impl Ring for ScriptedRing {
         Ok(())
     }
 
-    fn enter(&mut self, wait: Wait, immediate: u32) -> io::Result<()> {
+    fn enter(&mut self, wait: Wait, writes: u32) -> io::Result<()> {
         let mut script = self.0.borrow_mut();
         if let Some(errno) = script.fail_enter.take() {
             return Err(io::Error::from_raw_os_error(errno));
         }
         script.waits.push(wait);
-        script.immediate = immediate;
+        script.writes_queued = writes;
         script.withheld = script.withheld.saturating_sub(1);
         while let Some(op) = script.queued.pop_front() {
             script.submit(op);
@@ -133,7 +134,7 @@ impl Ring for ScriptedRing {
         Ok(())
     }
 
-    fn complete(&mut self) -> Option<Completion> {
+    fn complete(&mut self, _pool: &mut Pool) -> Option<Completion> {
         let mut script = self.0.borrow_mut();
         if script.withheld > 0 { None } else { script.done.pop_front() }
     }

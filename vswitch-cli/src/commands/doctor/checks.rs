@@ -1,6 +1,7 @@
 //! Judges the findings of `machine`.
 
 mod dnat;
+mod underlay;
 
 use std::fmt::Display;
 use std::io;
@@ -11,6 +12,7 @@ use vswitch::config::SnatPorts;
 use vswitch_api::status::Status;
 
 use super::Row;
+pub(super) use underlay::{Findings, underlay};
 use vswitch_client::ClientError;
 
 /// Oldest kernel with all that io_uring needs: `DEFER_TASKRUN`.

@@ -67,6 +67,19 @@ pub(super) fn nat_rules() -> String {
     programs.iter().filter_map(output).collect()
 }
 
+/// The tables of UDP sockets.
+pub(super) fn udp_sockets() -> String {
+    let table =
+        |name: &str| fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
+    table("udp") + &table("udp6")
+}
+
+/// The features of a device; none without the program `ethtool`.
+pub(super) fn device_features(device: &str) -> Option<String> {
+    let output = std::process::Command::new("ethtool").args(["-k", device]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// True if there is a `docker0`.
 pub(super) fn has_docker() -> bool {
     // /sys shows the namespace where it was mounted; /proc/sys/net shows ours.

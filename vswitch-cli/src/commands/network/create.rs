@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use vswitch::config::IfName;
 use vswitch_api::address::AddressRequest;
 use vswitch_api::network::{Network, NetworkRemoval, NetworkRequest};
+use vswitch_api::overlay::OverlayRequest;
 
 use crate::client::{Client, Named};
 use crate::error::Outcome;
@@ -38,7 +39,7 @@ pub(crate) struct CreateArgs {
     /// An address that no container gets unless it asks for it
     #[arg(long, value_name = "ADDRESS")]
     reserve: Vec<IpAddr>,
-    /// Largest IP packet in bytes [default: that of the first network]
+    /// Largest IP packet in bytes [default: that of the first network; of an overlay network what the underlay leaves]
     #[arg(long, value_name = "BYTES")]
     mtu: Option<u32>,
     /// No container of it reaches the world; its subnet may overlap others
@@ -63,6 +64,17 @@ pub(crate) struct CreateArgs {
     /// Name of the host's device on it [default: br-NAME]
     #[arg(long, value_name = "IFNAME")]
     bridge: Option<IfName>,
+    /// Span hosts by VXLAN; the switch needs an --underlay
+    #[arg(long, requires = "vni")]
+    overlay: bool,
+    /// Number of the overlay network, the same on all hosts: 1 to 16777215
+    #[arg(long, value_name = "N", requires = "overlay")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=16_777_215))]
+    vni: Option<u32>,
+    /// Address of the host itself on this node, from which it reaches containers on other hosts [default: none; it
+    /// reaches those of this host only]
+    #[arg(long, value_name = "ADDRESS", requires = "overlay")]
+    host_ip: Vec<IpAddr>,
     #[command(flatten)]
     settings: PortSettingsArgs,
     /// A label, which is stored and shown
@@ -77,6 +89,7 @@ Examples:
   sudo vswitch network create --subnet 10.5.0.0/16 --reserve 10.5.0.9 green
   sudo vswitch network create --rate-out 100M slow
   sudo vswitch network create --internal --label tier=db --reachable-from blue backend
+  sudo vswitch network create --overlay --vni 42 --subnet 10.50.0.0/16 --ip-range 10.50.1.0/24 wide
   sudo vswitch run --name web --network blue -- nginx -g 'daemon off;'
 
 Undo it with `vswitch network rm NAME`.";
@@ -96,6 +109,9 @@ impl CreateArgs {
             ra: self.ra,
             uplink: self.uplink,
             device: self.bridge.map(|device| device.to_string()),
+            overlay: self
+                .overlay
+                .then_some(OverlayRequest { vni: self.vni, host_addresses: self.host_ip }),
             settings: self.settings.change()?,
             labels: self.label.into_iter().collect(),
         };
@@ -122,7 +138,11 @@ fn said(network: &Network) -> String {
         Some(device) => format!("the host is on it as {device}"),
         None => "the host is not on it, since its subnet overlaps others".to_owned(),
     };
-    format!("{} has {}; {device}\n", network.name, table::list(&network.subnets))
+    let overlay = match &network.overlay {
+        Some(overlay) => format!("; VNI {}, MTU {}", overlay.vni, network.mtu),
+        None => String::new(),
+    };
+    format!("{} has {}{overlay}; {device}\n", network.name, table::list(&network.subnets))
 }
 
 /// Remove networks

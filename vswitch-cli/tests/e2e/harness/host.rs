@@ -258,8 +258,10 @@ impl Host {
     #[track_caller]
     pub(crate) fn balanced(&self) {
         for worker in self.stats().workers {
-            let entered = worker.received + worker.generated + worker.flood_copies;
-            let left = worker.sent + worker.dropped + worker.consumed + worker.in_flight;
+            let entered =
+                worker.received + worker.generated + worker.flood_copies + worker.segmented;
+            let left =
+                worker.sent + worker.dropped + worker.consumed + worker.merged + worker.in_flight;
             assert_eq!(entered + worker.handoff_received, left + worker.handed_off, "{worker:#?}");
         }
     }

@@ -1,5 +1,6 @@
 //! Keys as text and as typed values.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -7,29 +8,61 @@ use ipnet::IpNet;
 
 use super::{Record, VERSION};
 
-/// A parsed key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Key {
+/// A key of the registry, as a typed value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A network's name.
     Network(String),
+    /// A VNI.
     Vni(u32),
+    /// A node's name.
     Node(String),
+    /// Address and UDP port of a VTEP.
     Vtep(IpAddr, u16),
+    /// Network and block.
     Block(String, IpNet),
+    /// Network, block and address.
     Endpoint(String, IpNet, IpAddr),
 }
 
-pub(crate) fn format(record: &Record) -> String {
-    let rest = match record {
-        Record::Network(network) => format!("networks/{}", network.name),
-        Record::Vni { vni, .. } => format!("vnis/{vni}"),
-        Record::Node(node) => format!("nodes/{}", node.name),
-        Record::Vtep { address, port, .. } => format!("vteps/{address}_{port}"),
-        Record::Block { network, block, .. } => format!("blocks/{network}/{}", dashed(*block)),
-        Record::Endpoint(e) => {
-            format!("endpoints/{}/{}/{}", e.network, dashed(e.block), e.address)
+impl Key {
+    /// The key that a text is.
+    ///
+    /// # Errors
+    /// The part that is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parse(text)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(name) => write!(f, "{VERSION}/networks/{name}"),
+            Self::Vni(vni) => write!(f, "{VERSION}/vnis/{vni}"),
+            Self::Node(name) => write!(f, "{VERSION}/nodes/{name}"),
+            Self::Vtep(address, port) => write!(f, "{VERSION}/vteps/{address}_{port}"),
+            Self::Block(network, block) => {
+                write!(f, "{VERSION}/blocks/{network}/{}", dashed(*block))
+            }
+            Self::Endpoint(network, block, address) => {
+                write!(f, "{VERSION}/endpoints/{network}/{}/{address}", dashed(*block))
+            }
         }
-    };
-    format!("{VERSION}/{rest}")
+    }
+}
+
+impl From<&Record> for Key {
+    fn from(record: &Record) -> Self {
+        match record {
+            Record::Network(network) => Self::Network(network.name.clone()),
+            Record::Vni { vni, .. } => Self::Vni(*vni),
+            Record::Node(node) => Self::Node(node.name.clone()),
+            Record::Vtep { address, port, .. } => Self::Vtep(*address, *port),
+            Record::Block { network, block, .. } => Self::Block(network.clone(), *block),
+            Record::Endpoint(e) => Self::Endpoint(e.network.clone(), e.block, e.address),
+        }
+    }
 }
 
 /// A subnet as one part of a key: `10.50.0.64-26`.

@@ -14,8 +14,8 @@ impl Server for Consul {
         "consul"
     }
 
-    fn address(&self) -> SocketAddr {
-        Consul::address(self)
+    fn address(&self) -> Option<SocketAddr> {
+        Some(Consul::address(self))
     }
 
     fn stop(&mut self) {
@@ -59,7 +59,7 @@ fn consul_with_a_token() {
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("token");
     suite::run(async {
-        let at = server.address();
+        let at = Consul::address(&server);
         std::fs::write(&file, "secret-token\n").expect("write");
         let url = format!("consul://{at}?token-file={}", file.display());
         let registry = connect_url(&url).expect("opens");

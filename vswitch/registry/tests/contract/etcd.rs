@@ -5,95 +5,48 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use serde_json::Value;
-use tempfile::TempDir;
-use testkit::{COMMAND_TIMEOUT, Process, run, wait_for};
+use testkit::{COMMAND_TIMEOUT, Etcd, run};
 use vswitch_registry::RegistryError;
 
-use crate::server::{PATIENCE, Server, connect_url, free_port, local};
+use crate::server::{Server, connect_url};
 use crate::suite;
 use crate::watches::Mirror;
-
-/// An etcd of one member.
-struct Etcd {
-    folder: TempDir,
-    client: u16,
-    peer: u16,
-    /// Further options, and the scheme of its clients.
-    options: Vec<String>,
-    process: Option<Process>,
-}
-
-impl Etcd {
-    fn new(options: Vec<String>) -> Self {
-        let folder = tempfile::tempdir().expect("folder");
-        let (client, peer) = (free_port(), free_port());
-        let mut server = Self { folder, client, peer, options, process: None };
-        server.start();
-        server
-    }
-
-    /// Sends a request by curl, with the test's CA.
-    fn curl(&self, path: &str, body: &str) -> Option<Value> {
-        let scheme = if self.options.is_empty() { "http" } else { "https" };
-        let mut curl = Command::new("curl");
-        curl.args(["-s", "-m", "2", "-k", "-d", body]);
-        curl.arg(format!("{scheme}://{}{path}", self.address()));
-        let output = run(&mut curl, b"", COMMAND_TIMEOUT);
-        serde_json::from_str(&output.stdout).ok()
-    }
-}
 
 impl Server for Etcd {
     fn scheme(&self) -> &'static str {
         "etcd"
     }
 
-    fn address(&self) -> SocketAddr {
-        local(self.client)
+    fn address(&self) -> Option<SocketAddr> {
+        Some(Etcd::address(self))
+    }
+
+    fn has_history(&self) -> bool {
+        true
     }
 
     fn stop(&mut self) {
-        self.process = None;
+        Etcd::stop(self);
     }
 
     fn start(&mut self) {
-        let scheme = if self.options.is_empty() { "http" } else { "https" };
-        let client = format!("{scheme}://{}", self.address());
-        let peer = format!("http://{}", local(self.peer));
-        let mut command = Command::new("etcd");
-        command.args(["--data-dir", &self.folder.path().join("data").display().to_string()]);
-        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        command.args(["--initial-cluster", &format!("default={peer}")]);
-        command.args(&self.options);
-        self.process = Some(Process::spawn(&mut command));
-        wait_for("etcd serves", PATIENCE, || {
-            // With authentication the question is refused by a server that serves.
-            let answer = self.curl("/v3/kv/range", r#"{"key":"AA=="}"#);
-            answer.is_some_and(|a| a.get("header").is_some() || a.get("error").is_some())
-        });
+        Etcd::start(self);
     }
 
     fn wipe(&mut self) {
-        std::fs::remove_dir_all(self.folder.path().join("data")).expect("delete the data");
+        Etcd::wipe(self);
     }
 
     fn freeze(&self) {
-        self.process.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+        Etcd::freeze(self);
     }
 
     fn thaw(&self) {
-        self.process.as_ref().expect("it runs").signal(Signal::SIGCONT);
+        Etcd::thaw(self);
     }
 
     fn compact(&self) {
-        let state = self.curl("/v3/kv/range", r#"{"key":"AA=="}"#).expect("an answer");
-        let revision = state["header"]["revision"].as_str().expect("a revision");
-        let body = format!(r#"{{"revision":"{revision}","physical":true}}"#);
-        let answer = self.curl("/v3/kv/compaction", &body).expect("an answer");
-        assert!(answer.get("header").is_some(), "{answer}");
+        Etcd::compact(self);
     }
 }
 
@@ -145,7 +98,7 @@ fn etcd_with_tls_and_users() {
     let path = |name: &str| files.path().join(name).display().to_string();
     let options = ["--cert-file", &path("server.pem"), "--key-file", &path("server.key")];
     let mut server = Etcd::new(options.map(str::to_owned).to_vec());
-    let (address, ca) = (server.address(), path("ca.pem"));
+    let (address, ca) = (Etcd::address(&server), path("ca.pem"));
     std::fs::write(path("password"), "nodepass\n").expect("write");
     std::fs::write(path("wrong"), "other\n").expect("write");
     suite::run(async {
@@ -195,7 +148,7 @@ fn etcd_with_tls_and_users() {
 
 /// Who does not trust the server's certificate, or speaks without TLS, gets no answer.
 async fn trust(server: &Etcd, other: &str) {
-    let address = server.address();
+    let address = Etcd::address(server);
     for (url, expected) in [
         (format!("etcd://{address}"), "127.0.0.1"),
         (format!("etcd://{address}?ca={other}"), "TLS: "),

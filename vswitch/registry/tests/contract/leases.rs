@@ -6,13 +6,12 @@ use tokio::time::{Instant, sleep, timeout};
 use vswitch_registry::{LeaseState, Operation, RegistryError};
 
 use crate::operations::assert_conflict;
-use crate::proxy::Proxy;
-use crate::server::{PATIENCE, Server, connect};
+use crate::server::{PATIENCE, Server};
 use crate::watches::Mirror;
 
 pub(crate) async fn entries_end_with_their_lease(server: &dyn Server) {
-    let registry = connect(server, server.address(), "leases");
-    let holder = connect(server, server.address(), "leases");
+    let registry = server.client("leases");
+    let holder = server.client("leases");
     let mut mirror = Mirror::start(&*registry, "").await;
     let lease = holder.grant(server.short_ttl()).await.expect("grant");
     let other = holder.grant(Duration::from_secs(30)).await.expect("grant");
@@ -56,7 +55,7 @@ pub(crate) async fn entries_end_with_their_lease(server: &dyn Server) {
 }
 
 pub(crate) async fn a_lease_is_kept_alive_and_revoked(server: &dyn Server) {
-    let registry = connect(server, server.address(), "alive");
+    let registry = server.client("alive");
     let mut lease = registry.grant(server.short_ttl()).await.expect("grant");
     registry.create("n/1", "1", Some(lease.id())).await.expect("create");
     let until = Instant::now() + lease.ttl().min(Duration::from_secs(3)) * 2;
@@ -76,19 +75,18 @@ pub(crate) async fn a_lease_is_kept_alive_and_revoked(server: &dyn Server) {
 
 /// The holder is cut off until its entries are gone: it is told, and writes them again under a new lease.
 pub(crate) async fn a_partition_ends_a_lease_and_its_holder_is_told(server: &dyn Server) {
-    let proxy = Proxy::start(server.address()).await;
-    let holder = connect(server, proxy.address(), "partition");
-    let registry = connect(server, server.address(), "partition");
+    let (holder, link) = server.link("partition");
+    let registry = server.client("partition");
     let mut mirror = Mirror::start(&*registry, "").await;
     let mut lease = holder.grant(server.short_ttl()).await.expect("grant");
     holder.create("n/1", "1", Some(lease.id())).await.expect("create");
     mirror.until("the entry", |mirror| mirror.entries.len() == 1).await;
-    proxy.cut();
+    link.cut();
     let ends = mirror.until("the end of the lease", |mirror| mirror.entries.is_empty());
     timeout(server.lease_end_max(), ends).await.expect("within the lease's time");
     // Another node takes the key meanwhile.
     let taken = registry.create("n/1", "another's", None).await.expect("create");
-    proxy.heal();
+    link.heal();
     let told = timeout(PATIENCE, async {
         while lease.state() != LeaseState::Ended {
             let state = lease.state();

@@ -1,5 +1,5 @@
 //! One contract that every registry keeps: etcd and ZooKeeper as real servers, Consul as a double of its HTTP API
-//! (`testkit::consul`), since no package has its server.
+//! (`testkit::consul`), since no package has its server, and the registry in memory that other tests use.
 //!
 //! Each server listens on ports of its own and ends with its test.
 #![forbid(unsafe_code)]
@@ -8,6 +8,7 @@ mod consul;
 mod etcd;
 mod file;
 mod leases;
+mod memory;
 mod nodes;
 mod operations;
 mod outages;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use vswitch_registry::record::{Endpoint, Network, Node, Record, block_of, prefix};
 use vswitch_registry::{
-    BlockError, Registration, RegistrationError, Registry, RegistryError, claim_block,
+    BlockError, Entry, Registration, RegistrationError, Registry, RegistryError, claim_block,
     claimed_blocks,
 };
 
-use crate::server::{Server, connect};
+use crate::server::Server;
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -48,7 +48,7 @@ async fn endpoints(registry: &Arc<dyn Registry>) -> BTreeMap<IpAddr, String> {
 }
 
 pub(crate) async fn register_and_announce(server: &dyn Server) {
-    let registry = connect(server, server.address(), "nodes");
+    let registry = server.client("nodes");
     // A daemon may spawn it.
     let register = |node| is_send(Registration::register(Arc::clone(&registry), node, TTL));
     let first = register(node("n1", 1)).await.expect("register");
@@ -72,7 +72,7 @@ pub(crate) async fn register_and_announce(server: &dyn Server) {
     other.withdraw(&[endpoint("n2", 7)]).await.expect("nothing of its own");
     assert_eq!(endpoints(&registry).await.len(), 100);
     // The node restarts: it takes over its records, which outlive the old lease.
-    let mut again = register(node("n1", 1)).await.expect("register again");
+    let again = register(node("n1", 1)).await.expect("register again");
     again.announce(&many[..50]).await.expect("announce again");
     let old = first.lease_id();
     registry.revoke(&old).await.expect("revoke");
@@ -88,6 +88,32 @@ pub(crate) async fn register_and_announce(server: &dyn Server) {
     assert!(is_right, "{ended:?}");
 }
 
+/// A node gets another VTEP under its lease: the old one is free, and all ends with the lease.
+pub(crate) async fn change_vtep(server: &dyn Server) {
+    let registry = server.client("vtep");
+    let register = |node| Registration::register(Arc::clone(&registry), node, TTL);
+    let old = node("n1", 1);
+    let first = register(old.clone()).await.expect("register");
+    register(node("n2", 2)).await.expect("register");
+    let error = first.change_vtep(&old, &node("n1", 2)).await.expect_err("n2's");
+    assert!(matches!(&error, RegistrationError::VtepTaken { node, .. } if node == "n2"), "{error}");
+    let new = node("n1", 3);
+    // The second time as after a lost answer.
+    for _ in 0..2 {
+        first.change_vtep(&old, &new).await.expect("change");
+    }
+    let error = first.change_vtep(&old, &node("n1", 4)).await.expect_err("it is another one's");
+    assert!(matches!(error, RegistrationError::NameTaken { .. }), "{error}");
+    let keys = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.key);
+    let listed = registry.list(prefix::VTEPS).await.expect("list").entries;
+    let expected = ["v1/vteps/192.0.2.2_4789", "v1/vteps/192.0.2.3_4789"];
+    assert_eq!(keys(listed).collect::<Vec<_>>(), expected);
+    register(node("n3", 1)).await.expect("the old one is free");
+    registry.revoke(&first.lease_id()).await.expect("revoke");
+    assert_eq!(registry.get("v1/nodes/n1").await.expect("get"), None);
+    assert_eq!(registry.get("v1/vteps/192.0.2.3_4789").await.expect("get"), None);
+}
+
 /// Sixteen nodes claim the sixteen blocks of a subnet at once; there is none for the next.
 pub(crate) async fn claim_blocks(server: &dyn Server) {
     let subnet = "10.50.0.0/22".parse().expect("net");
@@ -98,7 +124,7 @@ pub(crate) async fn claim_blocks(server: &dyn Server) {
         mtu: None,
         options: BTreeMap::new(),
     };
-    let registry = connect(server, server.address(), "blocks");
+    let registry = server.client("blocks");
     let claims = (0..16).map(|n| {
         let (registry, network) = (&registry, &network);
         async move { claim_block(&**registry, network, subnet, &format!("n{n}")).await }

@@ -6,10 +6,10 @@ use futures_util::future::join_all;
 use vswitch_registry::limits::VALUE_BYTES_MAX;
 use vswitch_registry::{Entry, Operation, Registry, RegistryError, Revision};
 
-use crate::server::{Server, connect};
+use crate::server::Server;
 
 pub(crate) async fn all(server: &dyn Server) {
-    let registry = |prefix| connect(server, server.address(), prefix);
+    let registry = |prefix| server.client(prefix);
     one_of_many_creates(server).await;
     changes_compare(&registry("operations")).await;
     an_entry_in_its_place_is_another(&registry("again")).await;
@@ -31,7 +31,7 @@ async fn value(registry: &Arc<dyn Registry>, key: &str) -> Option<Vec<u8>> {
 
 /// Sixteen clients race for each of ten keys.
 async fn one_of_many_creates(server: &dyn Server) {
-    let clients: Vec<_> = (0..16).map(|_| connect(server, server.address(), "race")).collect();
+    let clients: Vec<_> = (0..16).map(|_| server.client("race")).collect();
     for round in 0..10 {
         let key = format!("blocks/blue/{round}");
         let tries = clients.iter().enumerate().map(|(n, client)| {
@@ -88,7 +88,7 @@ async fn an_entry_in_its_place_is_another(registry: &Arc<dyn Registry>) {
 
 /// Two clients delete the same entry while a third creates the next one in its place.
 async fn a_delete_never_hits_the_next_entry(server: &dyn Server) {
-    let client = || connect(server, server.address(), "next");
+    let client = || server.client("next");
     let (one, two, three) = (client(), client(), client());
     for round in 0..100 {
         let old = one.create("e/x", "1", None).await.expect("create");
@@ -180,7 +180,7 @@ async fn listings_keep_to_their_prefix(registry: &Arc<dyn Registry>) {
     let result = registry.list("a").await;
     assert!(matches!(result, Err(RegistryError::BadRequest(_))), "{result:?}");
     let status = registry.status().await.expect("status");
-    assert!(status.endpoint.starts_with("127.0.0.1:"), "{status:?}");
+    assert!(status.revision >= listed.revision && !status.endpoint.is_empty(), "{status:?}");
 }
 
 async fn values_may_be_anything_but_empty(registry: &Arc<dyn Registry>) {

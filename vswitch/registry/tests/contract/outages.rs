@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use testkit::free_port;
 use tokio::time::{Instant, sleep, timeout};
 use vswitch_registry::{LeaseState, RegistryError};
 
-use crate::server::{PATIENCE, Server, connect, connect_url, free_port};
+use crate::server::{PATIENCE, Server, connect_url};
 use crate::watches::Mirror;
 
 /// The first of two endpoints is dead.
 pub(crate) async fn another_endpoint_answers(server: &dyn Server) {
-    let (scheme, dead, alive) = (server.scheme(), free_port(), server.address());
+    let (scheme, dead) = (server.scheme(), free_port());
+    let Some(alive) = server.address() else { return };
     let url = format!("{scheme}://127.0.0.1:{dead},{alive}/endpoints");
     let registry = connect_url(&url).expect("opens");
     registry.create("a/1", "1", None).await.expect("create");
@@ -28,7 +30,7 @@ pub(crate) async fn another_endpoint_answers(server: &dyn Server) {
 
 /// A server that hangs for `frozen`: calls end with an error, the watch is interrupted; then all goes on.
 pub(crate) async fn a_frozen_server_is_noticed(server: &mut dyn Server, frozen: Duration) {
-    let registry = connect(server, server.address(), "frozen");
+    let registry = server.client("frozen");
     let mut mirror = Mirror::start(&*registry, "").await;
     let lease = registry.grant(server.short_ttl()).await.expect("grant");
     let kept = registry.create("n/kept", "1", None).await.expect("create");
@@ -74,7 +76,7 @@ pub(crate) async fn a_frozen_server_is_noticed(server: &mut dyn Server, frozen: 
 }
 
 pub(crate) async fn a_restart_loses_nothing(server: &mut dyn Server) {
-    let registry = connect(server, server.address(), "restart");
+    let registry = server.client("restart");
     let mut mirror = Mirror::start(&*registry, "").await;
     let revision = registry.create("n/1", "1", None).await.expect("create");
     mirror.until_same("the entry", &*registry, "").await;
@@ -92,7 +94,7 @@ pub(crate) async fn a_restart_loses_nothing(server: &mut dyn Server) {
 
 /// The data is deleted while the server is down: the watcher learns it as a resync, after the interruption.
 pub(crate) async fn a_store_that_lost_its_data_is_told(server: &mut dyn Server) {
-    let registry = connect(server, server.address(), "lost");
+    let registry = server.client("lost");
     registry.create("n/1", "1", None).await.expect("create");
     let mut mirror = Mirror::start(&*registry, "").await;
     server.stop();

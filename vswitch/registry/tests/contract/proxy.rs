@@ -7,6 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::server::{Link, local};
+
 /// Forwards connections to a server while the link is up.
 pub(crate) struct Proxy {
     address: SocketAddr,
@@ -15,8 +17,11 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn start(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    /// Starts it in the runtime of the caller.
+    pub(crate) fn start(server: SocketAddr) -> Self {
+        let listener = std::net::TcpListener::bind(local(0)).expect("bind");
+        listener.set_nonblocking(true).expect("non-blocking");
+        let listener = TcpListener::from_std(listener).expect("a listener");
         let address = listener.local_addr().expect("address");
         let (is_up, link) = watch::channel(true);
         let task = tokio::spawn(async move {
@@ -30,13 +35,15 @@ impl Proxy {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+}
 
+impl Link for Proxy {
     /// Ends all connections, and new ones as soon as they are made.
-    pub(crate) fn cut(&self) {
+    fn cut(&self) {
         self.is_up.send_replace(false);
     }
 
-    pub(crate) fn heal(&self) {
+    fn heal(&self) {
         self.is_up.send_replace(true);
     }
 }

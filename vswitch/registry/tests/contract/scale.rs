@@ -5,7 +5,7 @@ use futures_util::stream::iter;
 use tokio::time::Instant;
 use vswitch_registry::Operation;
 
-use crate::server::{Server, connect};
+use crate::server::Server;
 use crate::watches::Mirror;
 
 /// Transactions at once.
@@ -23,7 +23,7 @@ fn count(server: &dyn Server) -> usize {
 }
 
 pub(crate) async fn many_entries(server: &dyn Server) {
-    let registry = connect(server, server.address(), "many");
+    let registry = server.client("many");
     let count = count(server);
     let create = |n: usize| Operation::Create {
         key: format!("v1/endpoints/blue/{}/{n}", n / 64),

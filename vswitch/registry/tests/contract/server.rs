@@ -1,22 +1,46 @@
 //! A registry's server under test.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use vswitch_registry::{Registry, RegistryError, RegistryUrl, open};
 
+use crate::proxy::Proxy;
+
 /// Longest wait for something that takes well below a second on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A link to a server that can be cut.
+pub(crate) trait Link {
+    fn cut(&self);
+
+    fn heal(&self);
+}
+
 /// What the contract needs of a server.
 pub(crate) trait Server {
-    /// `etcd`, `zookeeper` or `consul`.
+    /// `etcd`, `zookeeper`, `consul` or `memory`.
     fn scheme(&self) -> &'static str;
 
-    /// Where clients connect.
-    fn address(&self) -> SocketAddr;
+    /// Where clients connect; none: in this process.
+    fn address(&self) -> Option<SocketAddr>;
+
+    /// A client.
+    fn client(&self, prefix: &str) -> Arc<dyn Registry> {
+        connect(self.scheme(), self.address().expect("an address"), prefix)
+    }
+
+    /// A client whose link can be cut.
+    fn link(&self, prefix: &str) -> (Arc<dyn Registry>, Box<dyn Link>) {
+        let proxy = Proxy::start(self.address().expect("an address"));
+        (connect(self.scheme(), proxy.address(), prefix), Box::new(proxy))
+    }
+
+    /// Whether a watch that was cut off goes on with the history.
+    fn has_history(&self) -> bool {
+        false
+    }
 
     /// Ends the server, and keeps its data.
     fn stop(&mut self);
@@ -47,24 +71,13 @@ pub(crate) trait Server {
     }
 }
 
-/// A client of an address.
-pub(crate) fn connect(server: &dyn Server, address: SocketAddr, prefix: &str) -> Arc<dyn Registry> {
-    connect_url(&format!("{}://{address}/{prefix}", server.scheme())).expect("opens")
+fn connect(scheme: &str, address: SocketAddr, prefix: &str) -> Arc<dyn Registry> {
+    connect_url(&format!("{scheme}://{address}/{prefix}")).expect("opens")
 }
 
 pub(crate) fn connect_url(url: &str) -> Result<Arc<dyn Registry>, RegistryError> {
     let url: RegistryUrl = url.parse().expect("a URL");
     open(&url)
-}
-
-/// A TCP port of the loopback that nobody listens on. It is below those that the kernel picks, so that no connection
-/// gets it meanwhile, not even one to itself.
-pub(crate) fn free_port() -> u16 {
-    let is_free = |port: &u16| TcpListener::bind(local(*port)).is_ok();
-    let random = || RandomState::new().build_hasher().finish();
-    let mut ports =
-        std::iter::repeat_with(|| 12_000 + u16::try_from(random() % 20_000).expect("u16"));
-    ports.find(is_free).expect("a port")
 }
 
 pub(crate) fn local(port: u16) -> SocketAddr {

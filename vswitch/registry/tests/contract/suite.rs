@@ -11,6 +11,12 @@ pub(crate) fn run<F: Future<Output = ()>>(test: F) {
     runtime.expect("runtime").block_on(test);
 }
 
+/// Runs with a clock that jumps to the next time anybody waits for.
+pub(crate) fn run_paused<F: Future<Output = ()>>(test: F) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().expect("runtime").block_on(test);
+}
+
 /// How long a server hangs; `make soak` asks for a minute.
 fn frozen() -> Duration {
     let seconds = std::env::var("SOAK_FREEZE_SECONDS").ok();
@@ -35,6 +41,7 @@ pub(crate) async fn contract(server: &mut dyn Server) {
         leases::a_partition_ends_a_lease_and_its_holder_is_told(server),
         outages::another_endpoint_answers(server),
         nodes::register_and_announce(server),
+        nodes::change_vtep(server),
         nodes::claim_blocks(server),
     );
     stage("watches and leases");

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
-use testkit::{Process, wait_for};
+use testkit::{Process, free_port, wait_for};
 use vswitch_registry::RegistryError;
 
-use crate::server::{PATIENCE, Server, connect, connect_url, free_port, local};
+use crate::server::{PATIENCE, Server, connect_url, local};
 use crate::suite;
 
 /// A ZooKeeper of one server, with sessions of a second and more.
@@ -37,7 +37,7 @@ impl ZooKeeper {
     }
 
     fn serves(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(self.address()) else { return false };
+        let Ok(mut stream) = TcpStream::connect(local(self.port)) else { return false };
         stream.set_read_timeout(Some(Duration::from_secs(1))).expect("time-out");
         let mut text = String::new();
         stream.write_all(b"srvr").is_ok()
@@ -51,8 +51,8 @@ impl Server for ZooKeeper {
         "zookeeper"
     }
 
-    fn address(&self) -> SocketAddr {
-        local(self.port)
+    fn address(&self) -> Option<SocketAddr> {
+        Some(local(self.port))
     }
 
     fn stop(&mut self) {
@@ -95,7 +95,7 @@ fn zookeeper_keeps_the_contract() {
 
 /// ZooKeeper takes any user; what a user created is closed to others.
 async fn nobody_else_has_access(server: &ZooKeeper) {
-    let at = |user: &str| format!("zookeeper://{user}{}/users", server.address());
+    let at = |user: &str| format!("zookeeper://{user}{}/users", local(server.port));
     let owner = connect_url(&at("node:nodepass@")).expect("opens");
     owner.create("v1/x", "1", None).await.expect("create");
     assert!(owner.get("v1/x").await.expect("get").is_some());
@@ -113,7 +113,7 @@ async fn nobody_else_has_access(server: &ZooKeeper) {
 }
 
 async fn an_entry_has_none_below_it(server: &ZooKeeper) {
-    let registry = connect(server, server.address(), "below");
+    let registry = server.client("below");
     registry.create("a/b", "1", None).await.expect("create");
     let result = registry.create("a/b/c", "1", None).await;
     assert!(matches!(result, Err(RegistryError::BadRequest(_))), "{result:?}");

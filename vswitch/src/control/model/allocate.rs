@@ -71,7 +71,7 @@ impl Model {
 
     fn owner_of_mac(&self, network: &NetworkName, mac: MacAddr) -> Option<&str> {
         let spec = self.networks.get(network).map(|network| &network.spec);
-        if let Some(spec) = spec.filter(|spec| spec.gateway_mac == mac) {
+        if let Some(spec) = spec.filter(|spec| [spec.gateway_mac, spec.host_mac()].contains(&mac)) {
             return Some(spec.name.as_str());
         }
         let mut leases = self.endpoints().map(|endpoint| &endpoint.lease);

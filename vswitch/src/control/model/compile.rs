@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use fastpath::PortIndex;
 use vswitch_api::port_settings::PortSettings;
 use vswitch_api::port_settings::guard::Guard;
 use vswitch_api::port_settings::vlan::{Domain, VlanMode};
@@ -29,7 +30,10 @@ impl Model {
         // A network's position is its number; those without a network are vacant.
         let last = self.network_names.keys().next_back();
         let mut networks = vec![NetworkConf::VACANT; last.map_or(0, |last| last.0.into()) + 1];
-        let mut ports: Vec<_> = self.uplink_ports().chain(self.service_port()).collect();
+        let mut ports: Vec<_> = {
+            let shared = self.service_port().into_iter().chain(self.tunnel_port());
+            self.uplink_ports().chain(shared).collect()
+        };
         let mut limits = Vec::new();
         let mut reachable = self.reachable_networks();
         for network in self.networks().filter(|network| network.in_snapshot) {
@@ -42,8 +46,11 @@ impl Model {
             }
             let spec = &network.spec;
             if let Some(slot) = network.host_port {
-                let host = conf(network, PortKind::Host, spec.gateway_mac, &spec.host_settings);
-                ports.push((slot, host));
+                let host = conf(network, PortKind::Host, spec.host_mac(), &spec.host_settings);
+                // Those that packets of other nodes may have.
+                let own = spec.gateways().into_iter().chain(spec.host_addresses().iter().copied());
+                let own = own.filter(|_| spec.overlay.is_some());
+                ports.push((slot, PortConf { addresses: PortAddresses::new(own), ..host }));
                 limits.push((slot, network.host_limits.clone()));
             }
         }
@@ -56,7 +63,8 @@ impl Model {
             ports.push((lease.slot, PortConf { guard, is_shared, addresses, ..conf }));
             limits.push((lease.slot, endpoint.limits.clone()));
         }
-        self.snapshots.next(networks, ports, limits)
+        let tunnel = self.tunnel_conf();
+        self.snapshots.next(networks, ports, limits).with_tunnel(tunnel)
     }
 
     /// A network without router and service, which change with other ports.
@@ -78,19 +86,29 @@ impl Model {
             ipv6: Some(spec.gateway6),
             port,
         });
+        // The interface has another MAC address than the gateway, so that it cannot be learnt where the gateway is.
+        let gateway = network.host_port.filter(|_| spec.overlay.is_some()).map(|port| StaticMac {
+            mac: spec.gateway_mac,
+            vlan: vlans(&spec.host_settings.vlan).untagged().unwrap_or(0),
+            port,
+        });
+        let of_host = spec
+            .host_addresses()
+            .iter()
+            .filter_map(|address| Some(neighbour(*address, spec.host_mac(), network.host_port?)));
         let guarded = self.shown(&spec.name).flat_map(neighbours);
         NetworkConf {
             mtu: spec.mtu,
             ageing: spec.ageing,
             fdb_entries_max: spec.fdb_entries_max,
-            statics: statics.collect(),
+            statics: gateway.into_iter().chain(statics).collect(),
             router: None,
             service: None,
-            overlay: None,
+            overlay: self.network_overlay(network),
             mac: spec.gateway_mac,
             snooping: spec.multicast == Multicast::Snoop,
             host_config: spec.host_config,
-            neighbours: host.into_iter().chain(guarded).collect(),
+            neighbours: host.into_iter().chain(of_host).chain(guarded).collect(),
         }
     }
 
@@ -134,10 +152,14 @@ fn guarded_addresses(endpoint: &Endpoint) -> impl Iterator<Item = IpAddr> {
 /// A neighbour entry for each of them.
 fn neighbours(endpoint: &Endpoint) -> impl Iterator<Item = Neighbour> {
     let (mac, port) = (endpoint.lease.mac, endpoint.lease.slot);
-    guarded_addresses(endpoint).map(move |address| match address {
+    guarded_addresses(endpoint).map(move |address| neighbour(address, mac, port))
+}
+
+fn neighbour(address: IpAddr, mac: MacAddr, port: PortIndex) -> Neighbour {
+    match address {
         IpAddr::V4(own) => Neighbour { mac, ipv4: Some(own), ipv6: None, port },
         IpAddr::V6(own) => Neighbour { mac, ipv4: None, ipv6: Some(own), port },
-    })
+    }
 }
 
 /// The addresses from which an endpoint may ask the service.

@@ -1,9 +1,12 @@
 //! The document of the model: everything that survives a restart.
 
-use super::{AttachSpec, EndpointKey, Model, Network, NetworkName, Owner};
+use wire::vxlan::Vni;
+
+use super::{AttachSpec, EndpointKey, Model, Network, NetworkName, OverlaySpec, Owner};
+use crate::control::OverlayError;
 use crate::control::error::ControlError;
 use crate::control::store::{
-    Attachment, Document, NetworkOptions, NetworkRecord, StaticRecord, VERSION,
+    Attachment, Document, NetworkOptions, NetworkRecord, OverlayRecord, StaticRecord, VERSION,
 };
 use crate::datapath::NetworkIndex;
 
@@ -31,6 +34,31 @@ impl Attachment {
             container: self.container.clone(),
             runtime: self.runtime.clone(),
             ..AttachSpec::new(EndpointKey { name: self.name.clone(), network })
+        })
+    }
+}
+
+impl From<&OverlaySpec> for OverlayRecord {
+    fn from(spec: &OverlaySpec) -> Self {
+        Self {
+            vni: spec.vni.get(),
+            host_mac: spec.host_mac,
+            host_addresses: spec.host_addresses.clone(),
+            mtu: spec.mtu,
+            peers: spec.peers.clone(),
+        }
+    }
+}
+
+impl OverlayRecord {
+    /// The overlay that it describes.
+    pub(crate) fn spec(&self) -> Result<OverlaySpec, OverlayError> {
+        Ok(OverlaySpec {
+            vni: Vni::new(self.vni).map_err(|_| OverlayError::Vni(self.vni))?,
+            host_mac: self.host_mac,
+            host_addresses: self.host_addresses.clone(),
+            mtu: self.mtu,
+            peers: self.peers.clone(),
         })
     }
 }
@@ -75,6 +103,7 @@ impl Model {
                     isolated_ports: spec.isolated_ports,
                     reachable_from: sources(network),
                 }),
+                overlay: spec.overlay.as_ref().map(OverlayRecord::from),
                 labels: spec.labels.clone(),
                 port_settings: spec.port_settings.clone(),
                 gateway_mac: spec.gateway_mac,

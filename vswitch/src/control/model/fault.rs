@@ -91,6 +91,18 @@ impl Model {
         Some((endpoint.lease.key(), binding.netns.clone()?))
     }
 
+    /// The active endpoints of a network whose namespace is known, each with its MAC address and that namespace.
+    pub(crate) fn interfaces_on(
+        &self,
+        network: &NetworkName,
+    ) -> Vec<(EndpointKey, MacAddr, NetnsRecord)> {
+        let active = self.active().filter(|(endpoint, _)| endpoint.lease.network == *network);
+        let bound = active.filter_map(|(endpoint, binding)| {
+            Some((endpoint.lease.key(), endpoint.lease.mac, binding.netns.clone()?))
+        });
+        bound.collect()
+    }
+
     /// Leases of the active endpoints of a network.
     pub(crate) fn leases_on(&self, network: &NetworkName) -> Vec<Lease> {
         let active = self.active().map(|(endpoint, _)| &endpoint.lease);

@@ -84,13 +84,16 @@ impl Model {
         if let Some(taken) = self.endpoints.keys().find(|key| spec.is_label(key.name.as_str())) {
             return Err(ControlError::NameTaken(taken.to_string()));
         }
+        if let Some(overlay) = &spec.overlay {
+            self.check_vni(overlay)?;
+        }
         let index = self.free_index()?;
         let host_port = match spec.device {
             Some(_) => Some(self.slots.allocate(SlotOwner::Host(spec.name.clone()))?),
             None => None,
         };
         let limits = &spec.host_settings.limits;
-        let network = Network {
+        let mut network = Network {
             index,
             host_port,
             state: NetworkState::Creating,
@@ -105,6 +108,11 @@ impl Model {
             compiled: Cached::default(),
             spec,
         };
+        let shared = self.join_overlay(&mut network);
+        if let Err(error) = shared {
+            network.host_port.into_iter().for_each(|slot| self.slots.release(slot));
+            return Err(error);
+        }
         self.next_index = index.0 + 1;
         self.network_names.insert(index, network.spec.name.clone());
         let name = network.spec.name.clone();
@@ -136,6 +144,9 @@ impl Model {
         }
         if let Some(slot) = network.host_port {
             self.slots.release(slot);
+        }
+        if let Some(overlay) = network.spec.overlay {
+            self.release_peers(overlay.peers);
         }
         self.invalidate_uplinks(true);
     }

@@ -10,6 +10,7 @@ use wire::MacAddr;
 
 use super::NetworkName;
 use super::key::is_uplink_label;
+use super::overlay::{OverlaySpec, gso_max_size};
 use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 
@@ -41,6 +42,8 @@ pub(crate) struct NetworkSpec {
     pub(crate) host_config: HostConfig,
     /// New endpoints are isolated from each other.
     pub(crate) isolated_ports: bool,
+    /// The part that spans nodes; none for a local network.
+    pub(crate) overlay: Option<OverlaySpec>,
     /// Networks whose containers may open connections to those of this one.
     pub(crate) reachable_from: BTreeSet<NetworkName>,
     pub(crate) labels: BTreeMap<String, String>,
@@ -72,6 +75,22 @@ impl NetworkSpec {
     /// The same for IPv6.
     pub(crate) fn gateway6_net(&self) -> Ipv6Net {
         Ipv6Net::new_assert(self.gateway6, self.subnet6.net().prefix_len())
+    }
+
+    /// MAC address of the interface of the host port: in an overlay network another one than the gateway's, which all
+    /// nodes share.
+    pub(crate) fn host_mac(&self) -> MacAddr {
+        self.overlay.as_ref().map_or(self.gateway_mac, |overlay| overlay.host_mac)
+    }
+
+    /// Largest GSO frame of its links, where it is not the kernel's default.
+    pub(crate) fn gso_max_size(&self) -> Option<u32> {
+        self.overlay.as_ref().map(|_| gso_max_size(self.mtu))
+    }
+
+    /// Addresses of the host on this node, beside the gateway's.
+    pub(crate) fn host_addresses(&self) -> &[IpAddr] {
+        self.overlay.as_ref().map_or(&[], |overlay| &overlay.host_addresses)
     }
 
     /// An address with the prefix length of its family's subnet.

@@ -18,6 +18,8 @@ pub(crate) enum SlotOwner {
     Uplink(String),
     /// The service port.
     Service,
+    /// The tunnel port.
+    Tunnel,
     Endpoint(EndpointKey),
 }
 

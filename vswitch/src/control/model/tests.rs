@@ -22,6 +22,7 @@ use crate::host::netns::NetnsId;
 mod addresses;
 mod further_addresses;
 mod networks;
+mod overlay;
 mod pools;
 mod service;
 
@@ -77,6 +78,7 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         multicast: Multicast::Snoop,
         host_config: HostConfig::NONE,
         isolated_ports: false,
+        overlay: None,
         reachable_from: std::collections::BTreeSet::new(),
         labels: std::collections::BTreeMap::new(),
         port_settings: vswitch_api::port_settings::SettingsChange::default(),

@@ -44,6 +44,14 @@ pub(in crate::control) fn overlap(
     None
 }
 
+/// The subnet of the pool for a number, so that all nodes choose the same.
+pub(in crate::control) fn subnet_at(number: u32) -> Result<Subnet4, NetworkError> {
+    let at = number as usize % POOL_SUBNETS;
+    let subnet = POOL.subnets(POOL_PREFIX_LEN).into_iter().flatten().nth(at);
+    let subnet = subnet.ok_or(NetworkError::SubnetsMax)?;
+    subnet.to_string().parse().map_err(NetworkError::Value)
+}
+
 /// The first subnet of the pool that shares no address with a network or a route of the host.
 pub(in crate::control) fn free_subnet(
     inner: &Inner,

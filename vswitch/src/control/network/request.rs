@@ -1,5 +1,7 @@
 //! The description of a new network: what the request says, and a choice for the rest.
 
+mod overlay;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -16,7 +18,7 @@ use super::super::model::{NetworkName, NetworkSpec, local_mac};
 use super::super::name::Name;
 use super::super::random::random;
 use super::NetworkError;
-use super::choice::{free_subnet, overlap};
+use super::choice::{free_subnet, overlap, subnet_at};
 use crate::config::{IfName, Mtu, Subnet4, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::host::HostError;
@@ -41,13 +43,16 @@ pub(super) async fn spec(
     let (internal, uplink) = uplink(&request, &first)?;
     let subnets = requested_subnets(&request.subnets)?;
     let host_routes = inner.netlink.all_routes().await.map_err(HostError::Netlink)?;
-    let subnet6 = match subnets.1 {
-        Some(subnet6) => subnet6,
-        None => Subnet6::unique_local(random()?),
+    let overlay = overlay::spec(inner, &request)?;
+    let subnet6 = match (subnets.1, &overlay) {
+        (Some(subnet6), _) => subnet6,
+        (None, Some(overlay)) => overlay::subnet6(overlay.vni),
+        (None, None) => Subnet6::unique_local(random()?),
     };
-    let subnet = match subnets.0 {
-        Some(subnet) => subnet,
-        None => free_subnet(inner, &host_routes)?,
+    let subnet = match (subnets.0, &overlay) {
+        (Some(subnet), _) => subnet,
+        (None, Some(overlay)) => subnet_at(overlay.vni.get())?,
+        (None, None) => free_subnet(inner, &host_routes)?,
     };
     let nets = [IpNet::V4(subnet.net()), IpNet::V6(subnet6.net())];
     let has_host_port = match overlap(inner, &nets, &host_routes) {
@@ -63,9 +68,14 @@ pub(super) async fn spec(
         (None, true) => Some(default_device(&name)),
         (None, false) => None,
     };
-    let mtu = match request.mtu {
-        Some(mtu) => mtu.to_string().parse::<Mtu>().map_err(NetworkError::Value)?.get(),
-        None => first.mtu,
+    let mtu = match (&overlay, request.mtu) {
+        (Some(overlay), _) => overlay::mtu(inner, overlay)?,
+        (None, Some(mtu)) => checked_mtu(mtu)?,
+        (None, None) => first.mtu,
+    };
+    let gateway_mac = match &overlay {
+        Some(overlay) => overlay.gateway_mac(),
+        None => local_mac(random()?),
     };
     let mut spec = NetworkSpec {
         name,
@@ -76,8 +86,9 @@ pub(super) async fn spec(
         gateway6: subnet6.gateway(),
         range: None,
         range6: None,
-        gateway_mac: local_mac(random()?),
+        gateway_mac,
         mtu,
+        overlay,
         internal,
         uplink,
         isolated_ports: request.isolated_ports,
@@ -90,7 +101,12 @@ pub(super) async fn spec(
     };
     set_gateways(&mut spec, &request.gateways)?;
     set_ranges(&mut spec, &request.ip_ranges)?;
+    overlay::check_host_addresses(&spec)?;
     Ok(spec)
+}
+
+fn checked_mtu(mtu: u32) -> Result<u32, NetworkError> {
+    Ok(mtu.to_string().parse::<Mtu>().map_err(NetworkError::Value)?.get())
 }
 
 /// The host's port belongs to the VLAN of the containers, which reach their gateway there.

@@ -26,6 +26,10 @@ pub(crate) fn lost(
         let addresses = network.reserved.iter().filter(|it| !kept.reserved.contains(it));
         lost.extend(addresses.map(|it| format!("reserved address {it} of {name}")));
         let known = kept.options.as_ref().map_or(&[][..], |it| &it.reachable_from);
+        let peers = network.overlay.iter().flat_map(|it| &it.peers);
+        let peers =
+            peers.filter(|it| !kept.overlay.as_ref().is_some_and(|kept| kept.peers.contains(it)));
+        lost.extend(peers.map(|it| format!("peer {it} of {name}")));
         let sources = network.options.iter().flat_map(|it| &it.reachable_from);
         let sources = sources.filter(|it| !known.contains(it));
         lost.extend(sources.map(|it| format!("permission of {it} to reach {name}")));

@@ -7,7 +7,7 @@ use wire::membership::QUERY_RESPONSE_S;
 
 use crate::datapath::limits::{
     GROUP_ROWS_MAX, GROUPS_PER_PORT_MAX, LAST_MEMBER_QUERIES, LAST_MEMBER_S, LEAVES_MAX,
-    MEMBERSHIP_S, QUERY_INTERVAL_S,
+    MEMBERSHIP_S, QUERY_INTERVAL_S, TUNNEL_GROUPS_MAX,
 };
 use crate::datapath::{Key, Learnt, NetworkIndex, PortVlans, Snapshot};
 
@@ -43,6 +43,8 @@ pub struct Groups {
     pub(super) newcomers: Vec<(Key, PortIndex)>,
     /// Ports after a leave, where another host may still listen.
     pub(super) leaves: Vec<Leave>,
+    /// The port that stands for other nodes.
+    tunnel: Option<PortIndex>,
     /// Rows refused or evicted.
     pub counters: MulticastCounters,
 }
@@ -89,7 +91,7 @@ impl Groups {
     fn listen(&mut self, key: Key, port: PortIndex, until_s: u32) -> bool {
         let is_update = match self.keys.binary_search(&(key, port)) {
             Ok(at) => std::mem::replace(&mut self.until_s[at], until_s) != until_s,
-            Err(_) if self.rows_of(port) >= GROUPS_PER_PORT_MAX => {
+            Err(_) if self.rows_of(port) >= self.rows_max(port) => {
                 self.counters.mdb_full += 1;
                 return false;
             }
@@ -108,6 +110,15 @@ impl Groups {
         };
         self.ages_s = self.ages_s.min(until_s + 1);
         is_update
+    }
+
+    fn rows_max(&self, port: PortIndex) -> usize {
+        if self.tunnel == Some(port) { TUNNEL_GROUPS_MAX } else { GROUPS_PER_PORT_MAX }
+    }
+
+    /// Sets the port that stands for other nodes.
+    pub(in crate::datapath) fn set_tunnel(&mut self, port: PortIndex) {
+        self.tunnel = Some(port);
     }
 
     /// Records a leave: the port is queried, and the row ends without an answer. Returns when, if that is
@@ -167,7 +178,7 @@ impl Groups {
     /// Records a listener that another worker saw.
     pub fn join_in(&mut self, snapshot: &Snapshot, learnt: Learnt, until_s: u32) {
         if let Some(port) = learnt.destination.port()
-            && snapshot.reaches(port, learnt.key)
+            && (snapshot.reaches(port, learnt.key) || snapshot.tunnels(port, learnt.key))
         {
             self.listen(learnt.key, port, until_s);
         }

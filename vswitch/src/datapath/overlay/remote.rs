@@ -1,15 +1,21 @@
 //! Endpoints on other nodes by MAC address and by IP address.
 //!
 //! The table is a part of the snapshot, so a change publishes a new one. It is divided into shards by hash;
-//! a change copies one shard, and the others are shared with the table before.
+//! a change copies one shard, and the others are shared with the table before. Each frame looks a MAC address up: one
+//! word an entry, in one cache line as a rule, however many endpoints there are.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use wire::MacAddr;
 
-use super::super::destination::VtepIndex;
+use crate::datapath::destination::VtepIndex;
 
+pub(super) use ips::IpTable;
+pub(in crate::datapath) use macs::MacTable;
+
+mod ips;
+mod macs;
 #[cfg(test)]
 mod tests;
 
@@ -26,134 +32,102 @@ pub struct Remote {
 }
 
 /// Endpoints on other nodes. Clones share all shards.
-#[derive(Debug, Clone, Default)]
-pub struct RemoteTable {
-    by_mac: Shards<u64, VtepIndex>,
-    by_ip: Shards<u128, MacAddr>,
-}
-
-/// Sorted shards of a map.
 #[derive(Debug, Clone)]
-struct Shards<K, V>(Arc<[Arc<Vec<(K, V)>>]>);
+pub struct RemoteTable {
+    by_mac: Arc<[Arc<MacTable>]>,
+    by_ip: IpTable<MacAddr>,
+}
 
-impl<K, V> Default for Shards<K, V> {
+impl Default for RemoteTable {
     fn default() -> Self {
-        let none = Arc::new(Vec::new());
-        Self((0..SHARDS).map(|_| Arc::clone(&none)).collect())
-    }
-}
-
-trait Hashed: Copy + Ord {
-    fn shard(self) -> usize;
-}
-
-/// Multiplies and takes the highest bits (Fibonacci hashing): the table has no keys of strangers, since only
-/// control writes it.
-impl Hashed for u64 {
-    #[inline]
-    fn shard(self) -> usize {
-        (self.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize
-    }
-}
-
-impl Hashed for u128 {
-    #[inline]
-    fn shard(self) -> usize {
-        ((self >> 64) as u64 ^ self as u64).shard()
-    }
-}
-
-impl<K: Hashed, V: Copy> Shards<K, V> {
-    #[inline]
-    fn get(&self, key: K) -> Option<V> {
-        let shard = &self.0[key.shard()];
-        let at = shard.binary_search_by_key(&key, |&(key, _)| key).ok()?;
-        Some(shard[at].1)
-    }
-
-    fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.0)[key.shard()]);
-        match shard.binary_search_by_key(&key, |&(key, _)| key) {
-            Ok(at) => Some(std::mem::replace(&mut shard[at].1, value)),
-            Err(at) => {
-                shard.insert(at, (key, value));
-                None
-            }
-        }
-    }
-
-    fn remove(&mut self, key: K) -> Option<V> {
-        let at = self.0[key.shard()].binary_search_by_key(&key, |&(key, _)| key).ok()?;
-        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.0)[key.shard()]);
-        Some(shard.remove(at).1)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (K, V)> {
-        self.0.iter().flat_map(|shard| shard.iter().copied())
-    }
-
-    /// Whether both are the same, which shards in common say at once.
-    fn is(&self, other: &Self) -> bool
-    where
-        V: PartialEq,
-    {
-        self.0.iter().zip(&*other.0).all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
+        let none = Arc::new(MacTable::default());
+        let by_mac = (0..SHARDS).map(|_| Arc::clone(&none)).collect();
+        Self { by_mac, by_ip: IpTable::default() }
     }
 }
 
 impl RemoteTable {
+    #[inline]
+    fn shard(&self, mac: MacAddr) -> &MacTable {
+        &self.by_mac[shard(mac)]
+    }
+
+    fn shard_mut(&mut self, mac: MacAddr) -> &mut MacTable {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.by_mac)[shard(mac)])
+    }
+
     /// The VTEP of the node that has a MAC address.
     #[inline]
     #[must_use]
     pub fn by_mac(&self, mac: MacAddr) -> Option<VtepIndex> {
-        self.by_mac.get(mac.as_u64())
+        self.shard(mac).get(mac).map(VtepIndex)
+    }
+
+    /// Prefetches what [`RemoteTable::by_mac`] will read.
+    #[inline]
+    pub(in crate::datapath) fn prefetch(&self, mac: MacAddr) {
+        self.shard(mac).prefetch(mac);
     }
 
     /// The MAC address of an endpoint.
     #[inline]
     #[must_use]
     pub fn by_ip(&self, ip: IpAddr) -> Option<MacAddr> {
-        self.by_ip.get(ip_key(ip))
+        self.by_ip.get(ip)
     }
 
     /// Adds an endpoint, or moves it to another VTEP.
     pub fn insert(&mut self, remote: Remote) {
-        self.by_mac.insert(remote.mac.as_u64(), remote.vtep);
+        self.shard_mut(remote.mac).insert(remote.mac, remote.vtep.0 & !VtepIndex::MAX);
     }
 
     /// Adds an address of an endpoint, or gives it to another one.
     pub fn insert_ip(&mut self, ip: IpAddr, mac: MacAddr) {
-        self.by_ip.insert(ip_key(ip), mac);
+        self.by_ip.insert(ip, mac);
     }
 
     /// Removes an endpoint; its addresses are removed by [`RemoteTable::remove_ip`].
     pub fn remove(&mut self, mac: MacAddr) {
-        self.by_mac.remove(mac.as_u64());
+        if self.by_mac(mac).is_some() {
+            self.shard_mut(mac).remove(mac);
+        }
     }
 
     /// Removes an address.
     pub fn remove_ip(&mut self, ip: IpAddr) {
-        self.by_ip.remove(ip_key(ip));
+        self.by_ip.remove(ip);
     }
 
     /// All endpoints.
     pub fn iter(&self) -> impl Iterator<Item = Remote> {
-        self.by_mac.iter().map(|(mac, vtep)| Remote { mac: MacAddr::from_u64(mac), vtep })
+        let entries = self.by_mac.iter().flat_map(|shard| shard.iter());
+        entries.map(|(mac, vtep)| Remote { mac, vtep: VtepIndex(vtep) })
+    }
+
+    /// Number of endpoints.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_mac.iter().map(|shard| shard.len()).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
+/// Shards in common are equal at once.
 impl PartialEq for RemoteTable {
     fn eq(&self, other: &Self) -> bool {
-        self.by_mac.is(&other.by_mac) && self.by_ip.is(&other.by_ip)
+        let mut shards = self.by_mac.iter().zip(&*other.by_mac);
+        shards.all(|(a, b)| Arc::ptr_eq(a, b) || a == b) && self.by_ip == other.by_ip
     }
 }
 
 impl Eq for RemoteTable {}
 
 #[inline]
-fn ip_key(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(ip) => u128::from(ip.to_ipv6_mapped().to_bits()),
-        IpAddr::V6(ip) => ip.to_bits(),
-    }
+const fn shard(mac: MacAddr) -> usize {
+    (macs::spread(mac) >> 56) as usize
 }

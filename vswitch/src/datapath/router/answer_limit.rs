@@ -8,19 +8,19 @@ use crate::datapath::{Rate, TokenBucket};
 
 /// One bucket a port, made on first use.
 #[derive(Debug)]
-pub(super) struct AnswerLimit {
+pub(in crate::datapath) struct AnswerLimit {
     rate: FrameRate,
     buckets: Vec<TokenBucket>,
 }
 
 impl AnswerLimit {
     /// So many answers to each port in a second.
-    pub(super) const fn new(rate: FrameRate) -> Self {
+    pub(in crate::datapath) const fn new(rate: FrameRate) -> Self {
         Self { rate, buckets: Vec::new() }
     }
 
     /// Takes a token of the port.
-    pub(super) fn allow(&mut self, now: Nanos, port: PortIndex) -> bool {
+    pub(in crate::datapath) fn allow(&mut self, now: Nanos, port: PortIndex) -> bool {
         if self.buckets.len() <= port.get() {
             let rate = self.rate;
             self.buckets.resize_with(port.get() + 1, || TokenBucket::new(Rate::frames(rate)));

@@ -85,6 +85,7 @@ impl ForwardCtx<'_> {
             src_buckets: Default::default(),
             dst_buckets: Default::default(),
             meta,
+            source: port.into(),
         };
         self.state.emitted.push(ctx);
     }

@@ -12,6 +12,7 @@ use wire::limits::ICMP_ERROR_FRAME_MAX;
 use wire::meta::Meta;
 use wire::{MacAddr, mss_clamp, ttl};
 
+use super::resize::Resizer;
 use super::size::{self, Fit};
 use super::state::RouterState;
 use crate::datapath::batch::FrameCtx;
@@ -191,23 +192,7 @@ impl<'a> ForwardCtx<'a> {
         let Ok(meta) = Meta::parse(answer) else { return false };
         let Some(frame) = self.pool.alloc_with(answer) else { return false };
         self.stats.counters.generated += 1;
-        let dst = Key::new(ctx.network, 0, meta.dst);
-        let (port, segment) = (ctx.port, meta.l3_len);
-        let (src, src_buckets, dst_buckets) = (Key::NONE, ctx.src_buckets, ctx.dst_buckets);
-        let (network, verdict) = (ctx.network, Verdict::Unicast(port.into()));
-        let ctx = FrameCtx {
-            frame,
-            port,
-            network,
-            verdict,
-            segment,
-            src,
-            dst,
-            src_buckets,
-            dst_buckets,
-            meta,
-        };
-        self.state.emitted.push(ctx);
+        self.state.emitted.push(ctx.answer(frame, meta));
         true
     }
 
@@ -352,7 +337,9 @@ impl<'a> ForwardCtx<'a> {
         (ctx.meta.dst, ctx.meta.src, ctx.dst) = (adj.dst, adj.src, adj.key);
         ctx.verdict = Verdict::Unicast(adj.port.into());
         if fit != Fit::Whole {
-            self.fit_to_mtu(ctx, fit, adj.mtu);
+            let RouterState { scratch, emitted, .. } = &mut *self.state;
+            let mut resizer = Resizer { pool: self.pool, stats: self.stats, scratch, emitted };
+            resizer.fit_to_mtu(ctx, fit, adj.mtu);
         }
     }
 }

@@ -291,7 +291,7 @@ impl Router {
     }
 
     /// The source of ICMP errors to containers.
-    pub(super) fn icmp_source(&self) -> IcmpSource<'_> {
+    pub(in crate::datapath) fn icmp_source(&self) -> IcmpSource<'_> {
         IcmpSource {
             mac: self.key.mac(),
             ipv4: self.gateway4,

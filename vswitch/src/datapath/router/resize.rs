@@ -1,21 +1,30 @@
 //! Segments and fragments of a packet longer than the MTU.
 
-use fastpath::Frame;
 use fastpath::limits::VNET_LEN;
+use fastpath::{Frame, Pool};
 use wire::checksum;
 use wire::fragmenter::fragment_ipv4;
 use wire::meta::Meta;
 use wire::vnet::{Flags, Header};
 
-use super::forward::ForwardCtx;
 use super::size::Fit;
 use crate::datapath::batch::FrameCtx;
-use crate::datapath::{DropReason, Verdict};
+use crate::datapath::{DropReason, Stats, Verdict};
 
-impl ForwardCtx<'_> {
-    /// Cuts a frame, whose addresses are already new, to the MTU.
+/// Cuts frames to the MTU.
+pub(in crate::datapath) struct Resizer<'a> {
+    pub(in crate::datapath) pool: &'a mut Pool,
+    pub(in crate::datapath) stats: &'a mut Stats,
+    /// The packet that is being fragmented.
+    pub(in crate::datapath) scratch: &'a mut Vec<u8>,
+    /// Fragments but the first, for the later stages.
+    pub(in crate::datapath) emitted: &'a mut Vec<FrameCtx>,
+}
+
+impl Resizer<'_> {
+    /// Cuts a frame with its final addresses to the MTU.
     #[cold]
-    pub(super) fn fit_to_mtu(&mut self, ctx: &mut FrameCtx, fit: Fit, mtu: u32) {
+    pub(in crate::datapath) fn fit_to_mtu(&mut self, ctx: &mut FrameCtx, fit: Fit, mtu: u32) {
         let done = match fit {
             Fit::Resegmented(size) => self.resegment(ctx, size),
             Fit::Fragmented => self.fragment(ctx, mtu),
@@ -44,11 +53,11 @@ impl ForwardCtx<'_> {
             checksum::complete_partial(ethernet, header.csum_start, header.csum_offset)
                 .map_err(|_| DropReason::Malformed)?;
         }
-        let mut whole = std::mem::take(&mut self.state.scratch);
+        let mut whole = std::mem::take(self.scratch);
         whole.clear();
         whole.extend_from_slice(ethernet);
         let done = self.write_all(ctx, &whole, mtu);
-        self.state.scratch = whole;
+        *self.scratch = whole;
         done
     }
 
@@ -68,7 +77,7 @@ impl ForwardCtx<'_> {
             };
             self.stats.counters.generated += 1;
             let segment = meta.l3_len;
-            self.state.emitted.push(FrameCtx { frame, segment, meta, ..*ctx });
+            self.emitted.push(FrameCtx { frame, segment, meta, ..*ctx });
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use wire::{ipv4, ipv6, tcp, udp};
 
 /// The result of the MTU check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(in crate::datapath) enum Fit {
     /// Unchanged.
     Whole,
     /// In segments of this size in bytes.
@@ -26,7 +26,7 @@ const SEGMENT_MIN: u32 = 8;
 
 /// Checks a packet against the MTU.
 #[inline]
-pub(super) fn fit(meta: &Meta, pool: &Pool, frame: &Frame, mtu: u32) -> Fit {
+pub(in crate::datapath) fn fit(meta: &Meta, pool: &Pool, frame: &Frame, mtu: u32) -> Fit {
     if meta.l3_len <= mtu { Fit::Whole } else { fit_long(meta, pool, frame, mtu) }
 }
 

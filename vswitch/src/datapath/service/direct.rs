@@ -54,7 +54,7 @@ impl NetworkService {
         frames::udp(ethernet, &link, &ip, &ports, &answer[..len]).ok()?;
         ctx.meta = Meta::parse(ethernet).ok()?;
         (ctx.dst, ctx.segment) = (key, ctx.meta.l3_len);
-        ctx.verdict = Verdict::Unicast(ctx.source());
+        ctx.verdict = Verdict::Unicast(ctx.source);
         Some(())
     }
 }

@@ -37,6 +37,7 @@ pub(super) struct Sim {
     network: NetworkConf,
     /// Names that workers answer for.
     names: Option<Arc<dyn NameService>>,
+    tunnel: Option<Arc<TunnelConf>>,
     differ: fn(u16, &mut NetworkConf),
     limits: BTreeMap<PortIndex, PortLimits>,
     epoch: u64,
@@ -133,6 +134,7 @@ impl Sim {
             confs: (0..).zip(networks).map(conf).collect(),
             network: network(),
             names: None,
+            tunnel: None,
             differ: |_, _| {},
             limits: BTreeMap::new(),
             epoch: 0,
@@ -148,6 +150,26 @@ impl Sim {
     pub(super) fn set_names(&mut self, names: Arc<dyn NameService>) {
         self.names = Some(names);
         self.compile();
+    }
+
+    /// Makes a further port the tunnel port.
+    pub(super) fn open_tunnel(&mut self, vteps: Vec<Option<VtepConf>>) -> u16 {
+        let port = self.confs.len() as u16;
+        self.confs.push(PortConf::tunnel());
+        self.workers.iter_mut().for_each(|worker| worker.engine.open_datagrams(PortIndex(port)));
+        self.set_vteps(port, vteps);
+        port
+    }
+
+    /// Changes the VTEPs of the tunnel port.
+    pub(super) fn set_vteps(&mut self, port: u16, vteps: Vec<Option<VtepConf>>) {
+        self.tunnel = Some(Arc::new(TunnelConf::new(PortIndex(port), vteps)));
+        self.compile();
+    }
+
+    /// A VTEP of the tunnel port.
+    pub(super) fn vtep(&self, vtep: VtepIndex) -> Option<VtepConf> {
+        self.tunnel.as_ref()?.vtep(vtep).copied()
     }
 
     /// Opens a port.
@@ -299,6 +321,7 @@ impl Sim {
         if let Some(names) = &self.names {
             self.snapshot = self.snapshot.clone().with_names(Arc::clone(names));
         }
+        self.snapshot = self.snapshot.clone().with_tunnel(self.tunnel.clone());
     }
 
     /// A frame comes in, to whichever worker.
@@ -391,10 +414,12 @@ impl Worker {
         let came = sum.traffic.rx_frames
             + stats.counters.generated
             + stats.counters.flood_copies
+            + stats.counters.segmented
             + stats.counters.handoff_received;
         let went = sum.traffic.tx_frames
             + sum.drops_total()
             + stats.counters.consumed
+            + stats.counters.merged
             + stats.counters.handed_off;
         let lost = "frames appeared or vanished";
         assert_eq!(came, went + held as u64, "{lost}: {sum:?} {stats:?}");

@@ -1,0 +1,161 @@
+//! Ports of datagrams: `recvmmsg(2)` and `sendmmsg(2)`.
+//!
+//! Frames to send wait for the next round or for [`DATAGRAM_BATCH_MAX`] of them, and leave in one call for each
+//! socket. A kernel that cannot segment on its way out (udp(7): `EIO`) gets each datagram by itself, from then
+//! on as long as the port is attached.
+
+use std::os::fd::AsFd;
+
+use super::{EpollEngine, Slot};
+use crate::datagram::{Header, LEN, Part};
+use crate::engine::Received;
+use crate::engine::deficit::Quantum;
+use crate::engine::port_queue::is_refused_segmentation;
+use crate::limits::DATAGRAM_BATCH_MAX;
+use crate::pool::{Frame, Pool};
+use crate::port::{PortIndex, TxDrop};
+
+/// One message to send.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outgoing {
+    /// Index of its frame.
+    frame: usize,
+    header: Header,
+    /// Index of its socket.
+    socket: usize,
+    part: Part,
+}
+
+impl EpollEngine {
+    /// Reads one port until it is empty or has used its frames or bytes. Returns the frames read.
+    pub(super) fn read_datagrams(
+        &mut self,
+        pool: &mut Pool,
+        port: PortIndex,
+        frames_max: usize,
+        quantum: Quantum,
+        received: &mut Vec<Received>,
+    ) -> usize {
+        let Some(slot) = self.slots.get_mut(port.get()) else { return 0 };
+        let Slot { queue: Some(queue), io, bytes_per_read, .. } = slot else { return 0 };
+        let framing = queue.framing();
+        let (mut frames, mut bytes) = (0, 0);
+        while frames < frames_max && bytes < quantum.bytes {
+            let depth = usize::from(quantum.depth(*bytes_per_read));
+            let wanted = depth.min(frames_max - frames).min(DATAGRAM_BATCH_MAX);
+            self.buffers.extend((0..wanted).map_while(|_| pool.alloc()));
+            self.buffers.iter_mut().for_each(|frame| framing.before_read(frame));
+            self.stats.syscalls += 1;
+            let result = self.batch.receive(queue.as_fd(), pool, &mut self.buffers);
+            let got = result.unwrap_or(0);
+            io.rx_errors += u64::from(result.is_err_and(|errno| errno != libc::EAGAIN));
+            let is_empty = got < self.buffers.len();
+            for (index, frame) in self.buffers.drain(..).enumerate() {
+                if index < got && frame.len() >= LEN {
+                    let (datagrams, len) = framing.measure(pool, &frame);
+                    io.traffic.count_rx_frames(datagrams, len);
+                    bytes += frame.len();
+                    frames += 1;
+                    received.push(Received { port, frame });
+                } else {
+                    io.rx_errors += u64::from(index < got);
+                    pool.release(frame);
+                }
+            }
+            if is_empty || got == 0 {
+                break;
+            }
+            *bytes_per_read = bytes / frames.max(1);
+        }
+        frames
+    }
+
+    /// Queues a frame; a full queue is sent at once.
+    pub(super) fn send_datagrams(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+        let slot = &mut self.slots[port.get()];
+        if !slot.is_open() {
+            let (frames, _) = slot.framing.measure(pool, &frame);
+            slot.io.drop_tx_frames(TxDrop::Gone, frames);
+            return pool.release(frame);
+        }
+        let outgoing = &mut slot.outgoing;
+        if outgoing.is_empty() {
+            self.to_flush.push(port);
+        }
+        outgoing.push(frame);
+        self.queued += 1;
+        if outgoing.len() >= DATAGRAM_BATCH_MAX {
+            self.flush_port(pool, port);
+            self.to_flush.retain(|&other| other != port);
+        }
+    }
+
+    /// Sends all queued frames, and closes ports that waited for it.
+    pub(super) fn flush(&mut self, pool: &mut Pool) {
+        while let Some(port) = self.to_flush.pop() {
+            self.flush_port(pool, port);
+            if self.slots[port.get()].closing {
+                self.close(port);
+            }
+        }
+    }
+
+    fn flush_port(&mut self, pool: &mut Pool, port: PortIndex) {
+        let slot = &mut self.slots[port.get()];
+        let mut frames = std::mem::take(&mut slot.outgoing);
+        let Some(sockets) = slot.queue.as_ref().and_then(|queue| queue.sockets()) else { return };
+        let mut sends = std::mem::take(&mut self.sends);
+        for (index, frame) in frames.iter().enumerate() {
+            let Some(header) = Header::read(pool.bytes(frame)) else {
+                slot.io.drop_tx(TxDrop::Refused);
+                continue;
+            };
+            let socket = sockets.sender(&header);
+            let parts = header.parts(frame.len() - LEN, slot.segmentation);
+            sends.extend(parts.map(|part| Outgoing { frame: index, header, socket, part }));
+        }
+        // The datagrams of a flow have one socket, and stay in order.
+        sends.sort_unstable_by_key(|send| (send.socket, send.frame, send.part.start));
+        self.transmit(pool, port, &frames, &sends);
+        sends.clear();
+        self.sends = sends;
+        self.queued -= frames.len();
+        frames.drain(..).for_each(|frame| pool.release(frame));
+        self.slots[port.get()].outgoing = frames;
+    }
+
+    fn transmit(&mut self, pool: &Pool, port: PortIndex, frames: &[Frame], sends: &[Outgoing]) {
+        let mut rest = sends;
+        while let Some(first) = rest.first() {
+            let Slot { queue, io, segmentation, .. } = &mut self.slots[port.get()];
+            let sockets = queue.as_ref().and_then(|queue| queue.sockets());
+            let Some(socket) = sockets.and_then(|sockets| sockets.send.get(first.socket)) else {
+                return;
+            };
+            let run = rest.iter().take_while(|send| send.socket == first.socket);
+            let messages = run.map(|send| (&frames[send.frame], send.header, send.part));
+            self.stats.syscalls += 1;
+            let done = match self.batch.send(socket.as_fd(), pool, messages) {
+                Ok(sent) => {
+                    for Outgoing { part, .. } in &rest[..sent] {
+                        io.traffic.count_tx_frames(part.datagrams(), part.len as usize);
+                    }
+                    sent
+                }
+                Err(errno) if first.part.segment != 0 && is_refused_segmentation(errno) => {
+                    *segmentation &= errno != libc::EIO;
+                    self.stats.segmentation_refusals += 1;
+                    let parts = first.header.parts(first.part.len as usize, false);
+                    let parts: Vec<_> = parts.map(|part| Outgoing { part, ..*first }).collect();
+                    self.transmit(pool, port, frames, &parts);
+                    1
+                }
+                Err(errno) => {
+                    io.drop_tx_frames(TxDrop::from_errno(errno), first.part.datagrams());
+                    1
+                }
+            };
+            rest = &rest[done..];
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Sends of a port of datagrams.
+//!
+//! A frame leaves by one `sendmsg(2)` with `UDP_SEGMENT`. A kernel that cannot segment on its way out
+//! (udp(7): `EIO`) gets each datagram by itself, from then on as long as the port is attached. Sends end within
+//! the next system call, and a full submission queue is flushed: they need no limit of their own.
+
+use std::os::fd::AsRawFd;
+
+use super::UringEngine;
+use super::ring::{Op, Ring};
+use super::slot::State;
+use crate::datagram::{Header, LEN, Part};
+use crate::engine::port_queue::is_refused_segmentation;
+use crate::pool::{Frame, Pool};
+use crate::port::{PortIndex, TxDrop};
+
+impl<R: Ring> UringEngine<R> {
+    /// Queues the datagrams of a frame.
+    pub(super) fn send_datagrams(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
+        let slot = &mut self.slots[port.get()];
+        if slot.state == State::Open {
+            let segmentation = slot.segmentation;
+            self.push_datagrams(pool, port, frame, segmentation);
+        } else {
+            let (frames, _) = slot.framing.measure(pool, &frame);
+            slot.io.drop_tx_frames(TxDrop::Gone, frames);
+            pool.release(frame);
+        }
+    }
+
+    /// Queues the parts of a frame; each holds its buffer.
+    fn push_datagrams(
+        &mut self,
+        pool: &mut Pool,
+        port: PortIndex,
+        frame: Frame,
+        segmentation: bool,
+    ) {
+        let sockets = self.slots[port.get()].queue.as_ref().and_then(|queue| queue.sockets());
+        let to = sockets.and_then(|sockets| {
+            let header = Header::read(pool.bytes(&frame))?;
+            let socket = sockets.send.get(sockets.sender(&header))?;
+            Some((header, socket.as_raw_fd()))
+        });
+        let Some((header, socket)) = to else {
+            self.slots[port.get()].io.drop_tx(TxDrop::Refused);
+            return pool.release(frame);
+        };
+        for part in header.parts(frame.len() - LEN, segmentation) {
+            let pushed = match pool.share(&frame) {
+                Some(frame) => self.push(pool, Op::Transmit { port, frame, socket, part }),
+                None => {
+                    self.slots[port.get()].io.drop_tx_frames(TxDrop::NoRoom, part.datagrams());
+                    continue;
+                }
+            };
+            match pushed {
+                Ok(()) => self.write_queued(port),
+                Err(Op::Transmit { frame, .. }) => {
+                    self.slots[port.get()].io.drop_tx_frames(TxDrop::NoRoom, part.datagrams());
+                    pool.release(frame);
+                }
+                Err(_) => {}
+            }
+        }
+        pool.release(frame);
+    }
+
+    pub(super) fn transmit_done(
+        &mut self,
+        pool: &mut Pool,
+        port: PortIndex,
+        frame: Frame,
+        part: Part,
+        result: Result<u32, i32>,
+    ) {
+        self.writes -= 1;
+        let slot = &mut self.slots[port.get()];
+        slot.writes -= 1;
+        match result {
+            Ok(_) => slot.io.traffic.count_tx_frames(part.datagrams(), part.len as usize),
+            Err(errno) if part.segment != 0 && is_refused_segmentation(errno) => {
+                slot.segmentation &= errno != libc::EIO;
+                self.stats.segmentation_refusals += 1;
+                // Stays in flight, so that a closing port waits for it.
+                return self.to_resend.push_back((port, frame));
+            }
+            Err(errno) => {
+                slot.io.drop_tx_frames(TxDrop::from_errno(errno), part.datagrams());
+            }
+        }
+        pool.release(frame);
+        self.op_done(port);
+    }
+
+    /// Queues the datagrams that the kernel refused to segment.
+    pub(super) fn resend(&mut self, pool: &mut Pool) {
+        while let Some((port, frame)) = self.to_resend.pop_front() {
+            self.push_datagrams(pool, port, frame, false);
+            self.op_done(port);
+        }
+    }
+}

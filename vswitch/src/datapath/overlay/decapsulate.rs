@@ -1,0 +1,251 @@
+//! Datagrams of the tunnel port become frames of their networks.
+//!
+//! A datagram that came alone is unwrapped in its buffer: the virtio-net header takes the bytes before the inner
+//! frame. Of several datagrams in one buffer (`UDP_GRO`) those of one TCP flow become one GSO frame; the first run of
+//! them keeps the buffer, each further one gets another. A partial checksum, which a kernel's VXLAN peer behind a veth
+//! leaves in the inner frame, stays partial, and a frame that was never segmented gets a segment size.
+
+use std::net::IpAddr;
+
+use fastpath::datagram::{self, Header};
+use fastpath::limits::{FRAME_MAX, VNET_LEN};
+use fastpath::{Frame, PortIndex, Received};
+use wire::coalesce::{self, Layout, Run};
+use wire::meta::Meta;
+use wire::{mss_clamp, offload, vxlan};
+
+use crate::datapath::batch::FrameCtx;
+use crate::datapath::fdb::{BucketPair, Key};
+use crate::datapath::{
+    Batch, Destination, DropReason, FrameIo, NetworkIndex, Observer, Snapshot, TunnelConf, Verdict,
+    VtepIndex, edit, parse,
+};
+
+/// Bytes before the inner frame in the buffer of a received datagram.
+const OUTER_LEN: usize = datagram::LEN + vxlan::HEADER_LEN;
+
+/// Moves frames of the tunnel port from the list of received frames to the batch, or drops them.
+pub(in crate::datapath) fn run(
+    batch: &mut Batch,
+    snapshot: &Snapshot,
+    io: &mut FrameIo<'_, impl Observer>,
+) {
+    let Some(tunnel) = snapshot.tunnel() else { return };
+    let port = tunnel.port();
+    let Batch { incoming, frames, .. } = batch;
+    let mut stage = Decapsulation { snapshot, tunnel, port, last: None, frames };
+    for Received { frame, .. } in incoming.extract_if(.., |received| received.port == port) {
+        stage.unwrap_buffer(frame, io);
+    }
+}
+
+struct Decapsulation<'a> {
+    snapshot: &'a Snapshot,
+    tunnel: &'a TunnelConf,
+    port: PortIndex,
+    /// The origin of the last datagram: as a rule the next one has the same.
+    last: Option<((IpAddr, vxlan::Vni), Origin)>,
+    /// The batch.
+    frames: &'a mut Vec<FrameCtx>,
+}
+
+/// Who sent a frame, and of which network.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    vtep: VtepIndex,
+    network: NetworkIndex,
+    /// The network's largest packet.
+    mtu: u32,
+    /// The path's MTU where it is below that.
+    clamp: Option<u32>,
+}
+
+impl Decapsulation<'_> {
+    /// Unwraps the datagrams of a buffer.
+    fn unwrap_buffer(&mut self, frame: Frame, io: &mut FrameIo<'_, impl Observer>) {
+        let Some(header) = Header::read(io.pool.bytes(&frame)) else {
+            return io.drop_frame(self.port, frame, DropReason::TunnelBadHeader);
+        };
+        let (peer, stride) = (header.peer.ip(), usize::from(header.segment));
+        if stride != 0 && frame.len() > datagram::LEN + stride {
+            self.unwrap_several(frame, peer, stride, io);
+        } else {
+            self.unwrap_one(frame, peer, io);
+        }
+    }
+
+    /// Unwraps one datagram in its buffer.
+    fn unwrap_one(&mut self, mut frame: Frame, peer: IpAddr, io: &mut FrameIo<'_, impl Observer>) {
+        let origin = match self.origin(peer, &io.pool.bytes(&frame)[datagram::LEN..]) {
+            Ok(origin) => origin,
+            Err(reason) => return io.drop_frame(self.port, frame, reason),
+        };
+        let traffic = io.stats.vtep_mut(origin.vtep);
+        traffic.count_rx(1, frame.len().saturating_sub(OUTER_LEN));
+        if frame.shrink_front(OUTER_LEN - VNET_LEN) {
+            self.push(frame, origin, None, io);
+        } else {
+            io.drop_frame(self.port, frame, DropReason::TunnelBadHeader);
+        }
+    }
+
+    /// Unwraps datagrams of `stride` bytes each, of which the last may be shorter.
+    fn unwrap_several(
+        &mut self,
+        mut frame: Frame,
+        peer: IpAddr,
+        stride: usize,
+        io: &mut FrameIo<'_, impl Observer>,
+    ) {
+        let first = self.origin(peer, &io.pool.bytes(&frame)[datagram::LEN..]);
+        let first = first.and_then(|origin| {
+            let buffer = io.pool.bytes_mut(&frame).and_then(|it| it.get_mut(datagram::LEN..));
+            let run = buffer.and_then(|buffer| coalesce::in_place(buffer, layout(origin, stride)));
+            Ok((origin, run.ok_or(DropReason::Truncated)?))
+        });
+        let mut at = datagram::LEN + first.as_ref().map_or(stride, |(_, run)| run.taken);
+        let before = self.frames.len();
+        while at < frame.len() {
+            at += self.copy_run(&frame, at, peer, stride, io);
+        }
+        let others = self.frames.len();
+        match first {
+            Ok((origin, run)) => {
+                count(origin, &run, io);
+                frame.set_len(OUTER_LEN + run.len);
+                let is_unwrapped = frame.shrink_front(OUTER_LEN - VNET_LEN);
+                debug_assert!(is_unwrapped, "the datagram has been read");
+                self.push(frame, origin, Some(run.vnet), io);
+            }
+            Err(reason) => io.drop_frame(self.port, frame, reason),
+        }
+        // It came first.
+        if self.frames.len() > others {
+            self.frames[before..].rotate_right(1);
+        }
+    }
+
+    /// Copies the run of datagrams at `at` into a buffer of its own. Returns the bytes that it took.
+    fn copy_run(
+        &mut self,
+        frame: &Frame,
+        at: usize,
+        peer: IpAddr,
+        stride: usize,
+        io: &mut FrameIo<'_, impl Observer>,
+    ) -> usize {
+        let origin = match self.origin(peer, &io.pool.bytes(frame)[at..]) {
+            Ok(origin) => origin,
+            Err(reason) => {
+                io.drop_copy(self.port, frame, reason);
+                return stride;
+            }
+        };
+        let Some(mut part) = io.pool.alloc() else {
+            io.stats.vtep_mut(origin.vtep).drops += 1;
+            io.drop_copy(self.port, frame, DropReason::NoBuffer);
+            return stride;
+        };
+        part.set_len(FRAME_MAX);
+        let buffers = io.pool.bytes_of_both(frame, &part);
+        let run = buffers.and_then(|(from, to)| {
+            coalesce::copy(&from[at..], layout(origin, stride), &mut to[VNET_LEN..])
+        });
+        let Some(run) = run else {
+            // No more than a VXLAN header.
+            io.stats.vtep_mut(origin.vtep).drops += 1;
+            io.drop_frame(self.port, part, DropReason::Truncated);
+            return stride;
+        };
+        count(origin, &run, io);
+        part.set_len(VNET_LEN + run.len);
+        self.push(part, origin, Some(run.vnet), io);
+        run.taken
+    }
+
+    /// Parses a frame, whose virtio-net header is to be written, and appends it to the batch.
+    #[inline]
+    fn push(
+        &mut self,
+        frame: Frame,
+        origin: Origin,
+        vnet: Option<wire::vnet::Header>,
+        io: &mut FrameIo<'_, impl Observer>,
+    ) {
+        let bytes = io.pool.bytes_mut(&frame).and_then(|it| it.split_at_mut_checked(VNET_LEN));
+        let Some((header, ethernet)) = bytes else {
+            return io.drop_frame(self.port, frame, DropReason::NoBuffer);
+        };
+        let meta = match Meta::parse(ethernet) {
+            Ok(meta) => meta,
+            Err(error) => {
+                io.stats.vtep_mut(origin.vtep).drops += 1;
+                return io.drop_frame(self.port, frame, parse::reason(error));
+            }
+        };
+        match vnet.unwrap_or_else(|| offload::received_as(&meta, ethernet, origin.mtu)) {
+            plain if plain == wire::vnet::Header::default() => header.fill(0),
+            vnet => header.copy_from_slice(&vnet.to_bytes()),
+        }
+        if let Some(mtu) = origin.clamp {
+            mss_clamp::clamp(&meta, ethernet, mtu, edit::checksum_state(header));
+        }
+        self.frames.push(FrameCtx {
+            segment: parse::segment_len(header, ethernet.len(), &meta),
+            frame,
+            port: self.port,
+            network: origin.network,
+            verdict: Verdict::Pending,
+            src: Key::NONE,
+            src_buckets: BucketPair::default(),
+            dst: Key::NONE,
+            dst_buckets: BucketPair::default(),
+            meta,
+            source: Destination::tunnel(origin.vtep),
+        });
+    }
+
+    /// VTEP and network of a datagram, given from its VXLAN header.
+    #[inline]
+    fn origin(&mut self, peer: IpAddr, payload: &[u8]) -> Result<Origin, DropReason> {
+        let Ok(packet) = vxlan::Packet::new_checked(payload) else {
+            return Err(match self.tunnel.at(peer).next() {
+                Some(_) => DropReason::TunnelBadHeader,
+                None => DropReason::TunnelUnknownVtep,
+            });
+        };
+        let key = (peer, packet.vni());
+        match self.last {
+            Some((last, origin)) if last == key => Ok(origin),
+            _ => {
+                let origin = self.find(key)?;
+                self.last = Some((key, origin));
+                Ok(origin)
+            }
+        }
+    }
+
+    fn find(&self, (peer, vni): (IpAddr, vxlan::Vni)) -> Result<Origin, DropReason> {
+        if self.tunnel.at(peer).next().is_none() {
+            return Err(DropReason::TunnelUnknownVtep);
+        }
+        let (index, network) =
+            self.snapshot.network_of_vni(vni).ok_or(DropReason::TunnelUnknownVni)?;
+        let overlay = network.overlay.as_ref().ok_or(DropReason::TunnelUnknownVni)?;
+        let vtep = self.tunnel.at(peer).find(|&vtep| overlay.has(vtep));
+        let vtep = vtep.ok_or(DropReason::TunnelForeignVtep)?;
+        let (mtu, path) = (network.conf.mtu, self.tunnel.vtep(vtep).map(|conf| conf.mtu));
+        Ok(Origin { vtep, network: index, mtu, clamp: path.filter(|&path| path < mtu) })
+    }
+}
+
+fn layout(origin: Origin, stride: usize) -> Layout {
+    Layout { prefix: vxlan::HEADER_LEN, stride, udp: false, mtu: origin.mtu }
+}
+
+/// Counts the datagrams of a run.
+fn count(origin: Origin, run: &Run, io: &mut FrameIo<'_, impl Observer>) {
+    let bytes = run.taken - run.frames * vxlan::HEADER_LEN;
+    io.stats.vtep_mut(origin.vtep).count_rx(run.frames as u64, bytes);
+    io.stats.counters.merged += run.frames as u64 - 1;
+}
