@@ -46,6 +46,12 @@ pub(crate) const PEERS_MAX: usize = 1024;
 /// Peers that all networks may have, each with a socket that knows the MTU of its path.
 pub(crate) const VTEPS_MAX: usize = 4096;
 
+/// Tries to open the port of tunnels while somebody has it.
+pub(crate) const TUNNEL_PORT_TRIES: u32 = 20;
+
+/// Time between two of them.
+pub(crate) const TUNNEL_PORT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Time between two looks at the MTU of the underlay and of paths to peers.
 pub(crate) const PATH_MTU_INTERVAL: Duration = Duration::from_secs(2);
 

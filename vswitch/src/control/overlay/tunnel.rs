@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fastpath::PortQueue;
-use fastpath::udp::{UdpConf, UdpTunnel};
+use fastpath::udp::{UdpConf, UdpError, UdpTunnel};
 
 use super::{OverlayError, follow};
 use crate::config::{Config, NodeName};
 use crate::control::Control;
 use crate::control::error::ControlError;
+use crate::control::limits::{TUNNEL_PORT_PAUSE, TUNNEL_PORT_TRIES};
 use crate::control::model::overhead;
 use crate::host::{Netlink, underlay};
 
@@ -61,6 +62,18 @@ fn node_name(config: &Config) -> Result<NodeName, OverlayError> {
     name.parse().map_err(|_| OverlayError::NodeName(name))
 }
 
+/// Opens the sockets. Those of a switch that was killed close a moment after it: the kernel ends its io_uring later.
+async fn open(conf: &UdpConf<'_>) -> Result<UdpTunnel, OverlayError> {
+    let mut tries = TUNNEL_PORT_TRIES;
+    loop {
+        match UdpTunnel::open(conf) {
+            Err(UdpError::Taken { .. }) if tries > 1 => tries -= 1,
+            opened => return Ok(opened?),
+        }
+        tokio::time::sleep(TUNNEL_PORT_PAUSE).await;
+    }
+}
+
 impl Control {
     /// Opens the tunnel port and shows it to the datapath; nothing without an underlay.
     pub(in crate::control) async fn start_tunnel(
@@ -76,7 +89,7 @@ impl Control {
         let workers = inner.dataplane.workers();
         let conf =
             UdpConf { local, device: None, workers, senders: TUNNEL_SENDERS, checksum: true };
-        let sockets = UdpTunnel::open(&conf).map_err(OverlayError::from)?;
+        let sockets = open(&conf).await?;
         let slot = inner.model().add_tunnel(local, node, (name.clone(), mtu))?;
         let queues = sockets.queues.into_iter().map(PortQueue::Datagrams).collect();
         inner.dataplane.add_queues(slot, queues).await?;
