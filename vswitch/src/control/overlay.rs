@@ -5,6 +5,7 @@
 
 mod error;
 mod follow;
+mod registry;
 mod tunnel;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use vswitch_api::overlay::{Overlay, Peer, PeerRequest, UnderlayStatus, VtepTraffic};
 
 pub(crate) use error::OverlayError;
+pub(super) use registry::{Unannounced, Unmade};
 pub(super) use tunnel::UnderlayDevice;
 
 use super::Control;

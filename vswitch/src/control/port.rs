@@ -56,6 +56,8 @@ pub(super) enum Step {
     CommitSnapshot,
     /// The workers get the TAP's queues.
     AddPort,
+    /// Other nodes learn of it, on a network of the registry.
+    Announce,
     /// The host's neighbour table gets its addresses.
     InstallHostNeighbours,
     /// The host opens its published ports.
@@ -67,7 +69,7 @@ pub(super) enum Step {
 }
 
 /// All steps of an attach.
-const ATTACH: [Step; 11] = [
+const ATTACH: [Step; 12] = [
     Step::Reserve,
     Step::Locate,
     Step::Save,
@@ -75,6 +77,7 @@ const ATTACH: [Step; 11] = [
     Step::Configure,
     Step::CommitSnapshot,
     Step::AddPort,
+    Step::Announce,
     Step::InstallHostNeighbours,
     Step::OpenHostPorts,
     Step::Verify,
@@ -92,27 +95,34 @@ fn attach_plan(is_stored: bool, configured_by: ConfiguredBy) -> Vec<Step> {
 }
 
 /// The steps that a detach undoes, in reverse, once the document has lost the endpoint.
-pub(super) const LEAVE: [Step; 5] = [
+pub(super) const LEAVE: [Step; 6] = [
     Step::Reserve,
     Step::CommitSnapshot,
     Step::AddPort,
+    Step::Announce,
     Step::InstallHostNeighbours,
     Step::OpenHostPorts,
 ];
 
 /// The same, for an endpoint whose interface is gone: the document follows.
-pub(super) const LOST: [Step; 6] = [
+pub(super) const LOST: [Step; 7] = [
     Step::Reserve,
     Step::Save,
     Step::CommitSnapshot,
     Step::AddPort,
+    Step::Announce,
     Step::InstallHostNeighbours,
     Step::OpenHostPorts,
 ];
 
 /// The steps that are undone when the container of an endpoint has ended, in reverse.
-pub(super) const WAIT: [Step; 4] =
-    [Step::CommitSnapshot, Step::AddPort, Step::InstallHostNeighbours, Step::OpenHostPorts];
+pub(super) const WAIT: [Step; 5] = [
+    Step::CommitSnapshot,
+    Step::AddPort,
+    Step::Announce,
+    Step::InstallHostNeighbours,
+    Step::OpenHostPorts,
+];
 
 /// An attach or detach in progress.
 #[derive(Debug)]
@@ -384,7 +394,10 @@ impl Steps for PortChange {
                 self.lease = Some(self.inner.model().resume(&self.key, container)?);
             }
             Step::Reserve => {
-                self.lease = Some(self.inner.reserve(&self.spec).await?);
+                self.lease = Some(match self.is_stored {
+                    true => self.inner.reserve(&self.spec).await?,
+                    false => self.inner.claim(&self.spec).await?,
+                });
                 self.inner.model().set_persisted(&self.key, self.is_stored);
             }
             Step::Locate => self.locate().await?,
@@ -394,6 +407,9 @@ impl Steps for PortChange {
             Step::CommitSnapshot => self.inner.commit_port(&self.key, true),
             Step::InstallHostNeighbours => self.inner.install_host_neighbours(self.lease()?).await,
             Step::AddPort => self.add_port().await?,
+            // It lives, whatever the registry says.
+            Step::Announce if self.is_stored => self.inner.announce_soon(&self.key),
+            Step::Announce => self.inner.announce_endpoint(&self.key).await?,
             Step::OpenHostPorts => self.open().await?,
             Step::Verify => self.verify().await?,
             Step::AwaitSave => self.await_save().await?,
@@ -405,7 +421,7 @@ impl Steps for PortChange {
         let key = &self.key;
         match step {
             Step::Reserve if self.resumes => self.inner.wait_for_container(key),
-            Step::Reserve => self.inner.forget(key),
+            Step::Reserve => self.inner.forget(key).await,
             Step::Locate => self.netns_binding = None,
             // The next write has it as it waits.
             Step::Save if self.resumes => {}
@@ -417,6 +433,10 @@ impl Steps for PortChange {
             Step::CreateTap => self.tap = None,
             Step::Configure | Step::Verify | Step::AwaitSave => {}
             Step::CommitSnapshot => self.inner.commit_port(key, false),
+            Step::Announce => {
+                let addresses = self.lease()?.all_addresses().collect();
+                self.inner.withdraw_endpoint(&key.network, addresses).await;
+            }
             Step::InstallHostNeighbours => self.inner.remove_host_neighbours(self.lease()?).await,
             Step::OpenHostPorts => {
                 let mut publisher = self.inner.publisher.lock().await;

@@ -29,6 +29,7 @@ fn overlay(vni: u32) -> OverlaySpec {
         host_addresses: Vec::new(),
         mtu: None,
         peers: std::collections::BTreeSet::new(),
+        registered: None,
     }
 }
 
