@@ -202,7 +202,9 @@ fn registry(error: &RegistryRefusal) -> (ErrorCode, Option<&'static str>) {
         | RegistryRefusal::Registration(RegistrationError::AddressTaken { .. }) => {
             (Conflict, Some("choose another address, or let the switch choose"))
         }
-        RegistryRefusal::AddressUnusable { .. } => (InvalidArgument, Some("choose another address")),
+        RegistryRefusal::AddressUnusable { .. } => {
+            (InvalidArgument, Some("choose another address"))
+        }
         RegistryRefusal::NoVni | RegistryRefusal::Exhausted { .. } => (LimitReached, None),
         RegistryRefusal::NotInFile { .. }
         | RegistryRefusal::MacDiffers { .. }

@@ -2,12 +2,14 @@
 
 use wire::vxlan::Vni;
 
-use super::{AttachSpec, EndpointKey, Model, Network, NetworkName, OverlaySpec, Owner, RegisteredSpec};
+use super::{
+    AttachSpec, EndpointKey, Model, Network, NetworkName, OverlaySpec, Owner, RegisteredSpec,
+};
 use crate::control::OverlayError;
 use crate::control::error::ControlError;
 use crate::control::store::{
-    Attachment, Document, NetworkOptions, NetworkRecord, OverlayRecord, RegisteredRecord, StaticRecord,
-    VERSION,
+    Attachment, Document, NetworkOptions, NetworkRecord, OverlayRecord, RegisteredRecord,
+    StaticRecord, VERSION,
 };
 use crate::datapath::NetworkIndex;
 

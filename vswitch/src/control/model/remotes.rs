@@ -214,6 +214,7 @@ impl Model {
                 let vteps = remotes.nodes.values().filter_map(|site| site.vtep);
                 let mut vteps: Vec<_> = vteps.map(|(address, _)| address).collect();
                 vteps.sort_unstable();
+                vteps.dedup();
                 (vteps, remotes.table.clone())
             }
             _ => Default::default(),
@@ -224,6 +225,7 @@ impl Model {
     pub(super) fn has_node_at(&self, network: &Network, address: SocketAddr) -> bool {
         let remotes = self.remotes.networks.get(network.spec.name.as_str());
         let mut sites = remotes.into_iter().flat_map(|remotes| remotes.nodes.values());
-        network.spec.is_registered() && sites.any(|site| site.vtep.is_some_and(|it| it.0 == address))
+        network.spec.is_registered()
+            && sites.any(|site| site.vtep.is_some_and(|it| it.0 == address))
     }
 }

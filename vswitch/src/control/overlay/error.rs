@@ -42,10 +42,14 @@ pub enum OverlayError {
         family: vswitch_api::address::Family,
     },
     /// Addresses come in blocks.
-    #[error("--ip-range is not for a network of the registry, which gives its nodes blocks of addresses")]
+    #[error(
+        "--ip-range is not for a network of the registry, which gives its nodes blocks of addresses"
+    )]
     RangeOfRegistry,
     /// The host's address comes from the registry, too.
-    #[error("--host-ip is not for a network of the registry, which gives the host of each node an address")]
+    #[error(
+        "--host-ip is not for a network of the registry, which gives the host of each node an address"
+    )]
     HostAddressOfRegistry,
     /// Nobody chooses one.
     #[error("{0} needs a VNI: the switch has no registry that chooses one")]

@@ -53,8 +53,7 @@ impl Inner {
         let overlay = self.registry_for(network)?;
         let subnets = self.model().registered(&spec.network).map(|it| it.subnets.clone());
         let subnets = subnets.unwrap_or_default();
-        let subnet_of =
-            |family| subnets.iter().copied().find(|it| Family::of(it.addr()) == family);
+        let subnet_of = |family| subnets.iter().copied().find(|it| Family::of(it.addr()) == family);
         let mut spec = spec.clone();
         for (family, other) in [(Family::Ipv4, Family::Ipv6), (Family::Ipv6, Family::Ipv4)] {
             if subnet_of(family).is_none() && spec.family.is_none() {

@@ -69,9 +69,7 @@ impl Control {
         for (network, block, is_there) in rest.blocks {
             is_dirty |= inner.model().set_block(&network, block, is_there);
         }
-        if is_dirty
-            && let Err(error) = inner.save().await
-        {
+        if is_dirty && let Err(error) = inner.save().await {
             tracing::warn!(%error, "what the registry tells is not in the document yet");
         }
     }
@@ -130,8 +128,7 @@ impl Inner {
     }
 }
 
-/// The names of an endpoint, as DNS compares them.
-fn names_of(endpoint: &RemoteEndpoint) -> Vec<String> {
-    let names = std::iter::once(&endpoint.name).chain(&endpoint.aliases);
-    names.filter(|name| !name.is_empty()).map(|name| name.to_ascii_lowercase()).collect()
+/// Its name, then its aliases.
+fn names_of(endpoint: &RemoteEndpoint) -> Vec<&str> {
+    std::iter::once(&endpoint.name).chain(&endpoint.aliases).map(|name| &**name).collect()
 }

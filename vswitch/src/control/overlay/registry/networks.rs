@@ -8,12 +8,12 @@ use vswitch_api::network::NetworkRequest;
 use vswitch_registry::record::Network;
 
 use super::{options, record_of};
+use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::inner::Inner;
 use crate::control::model::{NetworkName, NetworkSpec, RegisteredSpec};
 use crate::control::network::request;
 use crate::control::overlay::OverlayError;
-use crate::control::Control;
 use crate::overlay::OverlayError as NodeError;
 
 /// Networks of the registry that this node could not make, by name.

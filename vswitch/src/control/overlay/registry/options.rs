@@ -64,7 +64,8 @@ pub(super) fn from_registry(
     network: &Network,
     own: NetworkRequest,
 ) -> Result<NetworkRequest, String> {
-    let bad = |name: &str| format!("option {name} of it makes no sense: {:?}", network.options[name]);
+    let bad =
+        |name: &str| format!("option {name} of it makes no sense: {:?}", network.options[name]);
     let mut gateways = Vec::new();
     for name in GATEWAYS {
         if let Some(text) = network.options.get(name) {
