@@ -125,7 +125,11 @@ impl Control {
         let control = self.clone();
         task(async move {
             let inner = &control.0;
-            inner.model().begin_remove_network(&name, is_forced)?;
+            {
+                let mut model = inner.model();
+                model.check_no_remotes(&name)?;
+                model.begin_remove_network(&name, is_forced)?;
+            }
             if let Err(error) = control.detach_all(&name).await {
                 inner.model().activate_network(&name);
                 return Err(error);

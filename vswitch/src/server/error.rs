@@ -240,6 +240,7 @@ fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
         }
         OverlayError::Registered { .. } => (Conflict, Some("mend it in the registry")),
         OverlayError::NoSubnet { .. } => (Conflict, None),
+        OverlayError::UsedElsewhere { .. } => (Conflict, Some("detach them on that node first")),
         OverlayError::RangeOfRegistry => (InvalidArgument, Some("leave --ip-range out")),
         OverlayError::HostAddressOfRegistry => (InvalidArgument, Some("leave --host-ip out")),
         OverlayError::VniTaken { .. } => (Conflict, Some("choose another --vni")),

@@ -11,6 +11,7 @@ use wire::MacAddr;
 
 use super::vteps::Vteps;
 use super::{Model, Network, NetworkName};
+use crate::control::OverlayError;
 use crate::datapath::{NetworkIndex, Remote, RemoteTable, VtepIndex};
 use crate::overlay::RemoteEndpoint;
 
@@ -189,6 +190,22 @@ impl Model {
     /// Endpoints of a network on other nodes, in the order of their addresses.
     pub(crate) fn remotes_on(&self, name: &str) -> impl Iterator<Item = &Arc<RemoteEndpoint>> {
         self.remotes.networks.get(name).into_iter().flat_map(|network| network.endpoints.values())
+    }
+
+    /// Refuses a network that other nodes have containers on.
+    pub(crate) fn check_no_remotes(&self, network: &NetworkName) -> Result<(), OverlayError> {
+        let remotes = self.remotes.networks.get(network.as_str());
+        let Some(remotes) = remotes.filter(|_| self.registered(network).is_some()) else {
+            return Ok(());
+        };
+        match remotes.endpoints.values().next() {
+            Some(first) => Err(OverlayError::UsedElsewhere {
+                network: network.to_string(),
+                endpoints: remotes.endpoints.len(),
+                node: first.node.to_string(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Number of these.

@@ -41,6 +41,16 @@ pub enum OverlayError {
         /// The family.
         family: vswitch_api::address::Family,
     },
+    /// Other nodes have endpoints on it.
+    #[error("{network} is in use on other nodes: {endpoints} addresses, one of them on {node}")]
+    UsedElsewhere {
+        /// The network.
+        network: String,
+        /// Number of addresses.
+        endpoints: usize,
+        /// A node that has one of them.
+        node: String,
+    },
     /// Addresses come in blocks.
     #[error(
         "--ip-range is not for a network of the registry, which gives its nodes blocks of addresses"
