@@ -169,6 +169,9 @@ pub(crate) const SYN_KNOWN: Duration = Duration::from_secs(5);
 /// SYNs that are known. Further ones pass.
 pub(crate) const SYNS_KNOWN_MAX: u32 = 16_384;
 
+/// Mark of the resets that it sends, by which a rule keeps them from connection tracking.
+pub(crate) const RESET_MARK: u32 = 0x7673_7772;
+
 /// Buffer of the socket that hears SYNs, in bytes: some hundred of them.
 pub(crate) const SYN_BUFFER: usize = 1 << 20;
 

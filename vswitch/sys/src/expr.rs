@@ -57,6 +57,8 @@ pub enum Base {
 pub enum Meta {
     /// Ethernet type, two bytes in network order.
     Protocol = 1,
+    /// The packet's mark, four bytes.
+    Mark = 3,
     /// Index of the input device, four bytes.
     Iif = 4,
     /// Name of the input device, 16 bytes.
@@ -300,6 +302,12 @@ impl Expr {
             c"immediate",
             [(sys::NFTNL_EXPR_IMM_DREG, Value::U32(to.0)), (sys::NFTNL_EXPR_IMM_DATA, data(value))],
         )
+    }
+
+    /// Keeps the packet from connection tracking, if that has not seen it yet.
+    #[must_use]
+    pub fn notrack() -> Self {
+        Self::new(c"notrack", [])
     }
 
     /// Counts packets and bytes.

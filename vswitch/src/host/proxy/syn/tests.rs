@@ -29,7 +29,7 @@ pub(in super::super) fn syn_from(port: u16) -> Syn {
 }
 
 fn read(packet: &[u8]) -> Option<Syn> {
-    Syn::read(packet, &RawSocket(Arc::new(std::fs::File::open("/dev/null").expect("it").into())))
+    Syn::read(packet, &RawSockets(Arc::new(std::fs::File::open("/dev/null").expect("it").into())))
 }
 
 fn segment(packet: &[u8]) -> (tcp::Packet<&[u8]>, bool) {
