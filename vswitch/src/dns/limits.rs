@@ -20,6 +20,9 @@ pub(crate) const UDP_ANSWER_MAX: u16 = 1232;
 /// Longest answer by UDP to a query without EDNS (RFC 1035, 4.2.1).
 pub(crate) const PLAIN_UDP_ANSWER_MAX: u16 = 512;
 
+/// Addresses of an answer. More than this do not fit a message of 65,535 bytes (RFC 1035, 4.2.2): a record has 16.
+pub(crate) const ADDRESSES_MAX: usize = 4096;
+
 /// Queries of one client that wait for an upstream server. More are refused.
 pub(crate) const QUERIES_PER_CLIENT_MAX: usize = 128;
 

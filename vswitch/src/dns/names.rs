@@ -5,11 +5,15 @@
 //! port's own one may open connections. Addresses have names (`PTR`) where plain names are seen. What nobody has
 //! is forwarded, except from an internal network, and except for addresses of our subnets.
 //!
+//! Endpoints on other nodes of an overlay network have names like ports; those of ports come first in an answer.
+//!
 //! Control writes, the service reads, under one lock that both hold for microseconds. A change touches only
 //! the records of the endpoint or the network that changes, and the next query sees it.
 
+mod asked;
 mod list;
 mod lookup;
+mod remotes;
 mod reverse;
 mod subnets;
 mod table;
@@ -24,8 +28,9 @@ use ipnet::IpNet;
 
 use super::counters::DirectCounters;
 use crate::datapath::NetworkIndex;
+pub use asked::Asked;
 pub use list::ListedName;
-pub use lookup::{Asked, Found};
+pub use lookup::Found;
 use table::Table;
 
 /// The zone of names that stand for the host and the gateway.
@@ -91,6 +96,17 @@ impl Names {
     /// Removes the names of a port.
     pub fn remove_endpoint(&self, port: PortIndex) {
         self.write().remove_endpoint(port);
+    }
+
+    /// Sets the names of an address on another node, its name first; former ones are gone. Empty ones are left out.
+    pub fn set_remote(&self, network: NetworkIndex, address: IpAddr, names: &[impl AsRef<str>]) {
+        let names = names.iter().map(|name| name.as_ref().to_ascii_lowercase().into_boxed_str());
+        self.write().set_remote(network, address, names);
+    }
+
+    /// Removes the names of an address on another node.
+    pub fn remove_remote(&self, network: NetworkIndex, address: IpAddr) {
+        self.write().remove_remote(network, address);
     }
 
     /// The answer to a question of a port. The name is in lower case, without the last dot.

@@ -54,6 +54,10 @@ pub(super) fn service() -> Service {
     for n in 4..43 {
         names.set_endpoint(PortIndex(100 + n), endpoint(0, &format!("m{n}"), 0, n as u8, "many"));
     }
+    for last in [50, 51] {
+        names.set_remote(NetworkIndex(0), [10, 99, 0, last].into(), &["far", "www"]);
+        names.set_remote(NetworkIndex(0), [0xfd00, 0, 0, 0, 0, 0, 0, last.into()].into(), &["far"]);
+    }
     let counters = Arc::<Counters>::default();
     let upstreams = Upstreams::Servers(Vec::new());
     let forwarder = Forwarder::new(Arc::clone(&names), Arc::clone(&counters), upstreams);

@@ -4,23 +4,10 @@ use std::net::IpAddr;
 
 use fastpath::PortIndex;
 
+use super::asked::Asked;
 use super::table::{Network, Owners, Table};
 use super::{NetworkNames, SERVICE_NAMES, SERVICE_ZONE, reverse};
-
-/// The type of records that a question asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// IPv4 addresses.
-    A,
-    /// IPv6 addresses.
-    Aaaa,
-    /// The name of an address.
-    Ptr,
-    /// Everything that there is.
-    Any,
-    /// A type that names of ours never have.
-    Other,
-}
+use crate::dns::limits::ADDRESSES_MAX;
 
 /// The answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +26,9 @@ pub enum Found {
     UnknownPort,
 }
 
+/// Owners of a name, with their network.
+pub(super) type Named<'a> = (&'a Network, &'a Owners);
+
 pub(super) fn lookup(table: &Table, port: PortIndex, name: &str, asked: Asked) -> Found {
     let Some((_, network)) = table.visible(port).next() else { return Found::UnknownPort };
     if let Some(found) = service_name(&network.names, name, asked) {
@@ -48,26 +38,26 @@ pub(super) fn lookup(table: &Table, port: PortIndex, name: &str, asked: Asked) -
         return found;
     }
     match owners(table, port, name) {
-        Some(owners) => found_addresses(addresses(table, owners, asked)),
+        Some(named) => found_addresses(addresses(table, named, asked)),
         None if network.names.is_internal => Found::NoName,
         None => Found::Elsewhere,
     }
 }
 
-/// Ports of a name that is neither the service's nor an address's.
+/// Owners of a name that is neither the service's nor an address's.
 pub(super) fn container_name<'a>(
     table: &'a Table,
     port: PortIndex,
     name: &str,
-) -> Option<&'a Owners> {
+) -> Option<Named<'a>> {
     let is_special = name.ends_with(SERVICE_ZONE) || name.ends_with(".arpa");
     if is_special { None } else { owners(table, port, name) }
 }
 
-/// Ports of a name, or of `NAME.NETWORK`, as a port sees it.
-fn owners<'a>(table: &'a Table, port: PortIndex, name: &str) -> Option<&'a Owners> {
+/// Owners of a name, or of `NAME.NETWORK`, as a port sees it.
+fn owners<'a>(table: &'a Table, port: PortIndex, name: &str) -> Option<Named<'a>> {
     let networks = || table.visible(port).map(|(_, network)| network);
-    let by_name = networks().find_map(|network| network.by_name.get(name));
+    let by_name = networks().find_map(|network| named(network, name));
     let mut with_network = networks().chain(table.reached(port));
     by_name.or_else(|| with_network.find_map(|network| qualified(network, name)))
 }
@@ -80,7 +70,7 @@ fn service_name(network: &NetworkNames, name: &str, asked: Asked) -> Option<Foun
         // Another name that ends like the zone.
         None => return None,
         Some(label) if SERVICE_NAMES.contains(&label) => {
-            found_addresses(network.gateways.iter().copied().filter(|one| has_type(one, asked)))
+            found_addresses(network.gateways.iter().copied().filter(|one| asked.has(one)))
         }
         Some(_) => Found::NoName,
     };
@@ -105,47 +95,55 @@ fn address_name(table: &Table, port: PortIndex, name: &str, asked: Asked) -> Opt
     }
 }
 
-/// `NAME.NETWORK` of the port that has an address on a network.
+/// `NAME.NETWORK` of the endpoint that has an address on a network; a local one comes first.
 fn owner_name(table: &Table, network: &Network, address: IpAddr) -> Option<String> {
+    let full = |name: &str| format!("{name}.{}", network.names.name);
     if let Some(ports) = network.by_address.get(&address) {
         let endpoint = ports.first().and_then(|port| table.endpoints.get(port));
         let name = endpoint.and_then(|endpoint| endpoint.names.first());
-        return name.map(|name| format!("{name}.{}", network.names.name));
+        return name.map(|name| full(name));
+    }
+    if let Some(remote) = network.remotes.get(&address) {
+        let name = table.remotes.get(*remote).and_then(|remote| remote.names.first());
+        return name.map(|name| full(name));
     }
     let is_gateway = network.names.gateways.contains(&address);
     is_gateway.then(|| format!("{}.{SERVICE_ZONE}", SERVICE_NAMES[0]))
 }
 
-/// Ports of `NAME.NETWORK`.
-fn qualified<'a>(network: &'a Network, name: &str) -> Option<&'a Owners> {
-    let name = name.strip_suffix(network.names.name.as_str())?.strip_suffix('.')?;
-    network.by_name.get(name)
+fn named<'a>(network: &'a Network, name: &str) -> Option<Named<'a>> {
+    network.by_name.get(name).map(|owners| (network, owners))
 }
 
-/// Addresses of the ports that share a name. Each turn begins with the next one.
-pub(super) fn addresses(
-    table: &Table,
-    owners: &Owners,
+/// Owners of `NAME.NETWORK`.
+fn qualified<'a>(network: &'a Network, name: &str) -> Option<Named<'a>> {
+    let name = name.strip_suffix(network.names.name.as_str())?.strip_suffix('.')?;
+    named(network, name)
+}
+
+/// Addresses of those that share a name: of ports first, then of other nodes' endpoints. Each turn begins with the
+/// next one of either.
+pub(super) fn addresses<'a>(
+    table: &'a Table,
+    (network, owners): Named<'a>,
     asked: Asked,
 ) -> impl Iterator<Item = IpAddr> {
     let ports = &owners.ports[..];
     let first = owners.next_turn(asked == Asked::Aaaa) % ports.len().max(1);
     let (later, sooner) = ports.split_at(first);
     let endpoints = sooner.iter().chain(later).filter_map(|port| table.endpoints.get(port));
-    let addresses = endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied());
-    addresses.filter(move |address| has_type(address, asked))
+    let local = endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied());
+    // An endpoint that moves here is remote for a moment yet.
+    let is_local = move |address: &IpAddr| {
+        let mut ports = network.by_address.get(address).into_iter().flatten();
+        ports.any(|port| owners.ports.contains(port))
+    };
+    let remotes = owners.remotes.next_turn(asked).filter_map(|index| table.remotes.get(index));
+    let remote = remotes.map(|remote| remote.address).filter(move |address| !is_local(address));
+    local.filter(move |address| asked.has(address)).chain(remote)
 }
 
 fn found_addresses(addresses: impl Iterator<Item = IpAddr>) -> Found {
-    let addresses: Vec<_> = addresses.collect();
+    let addresses: Vec<_> = addresses.take(ADDRESSES_MAX).collect();
     if addresses.is_empty() { Found::NoData } else { Found::Addresses(addresses) }
-}
-
-fn has_type(address: &IpAddr, asked: Asked) -> bool {
-    match asked {
-        Asked::A => address.is_ipv4(),
-        Asked::Aaaa => address.is_ipv6(),
-        Asked::Any => true,
-        Asked::Ptr | Asked::Other => false,
-    }
 }

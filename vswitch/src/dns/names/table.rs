@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastpath::PortIndex;
 
+use super::remotes::{Remote, RemoteIndex, RemoteOwners, Remotes};
 use super::subnets::Subnets;
 use super::{EndpointNames, NetworkNames};
 use crate::datapath::NetworkIndex;
 
-/// Ports that share a name.
+/// Endpoints that share a name.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     pub(super) ports: Vec<PortIndex>,
-    /// Turns of the next answers with IPv4 and with IPv6 addresses.
+    /// Endpoints on other nodes.
+    pub(super) remotes: RemoteOwners,
+    /// Turns of the next answers with IPv4 and with IPv6 addresses of ports.
     turns: [AtomicUsize; 2],
 }
 
@@ -27,9 +30,29 @@ impl Owners {
     }
 }
 
-impl AsMut<Vec<PortIndex>> for Owners {
-    fn as_mut(&mut self) -> &mut Vec<PortIndex> {
+/// An entry of an index. It goes when it is empty.
+trait Entry: Default {
+    fn ports(&mut self) -> &mut Vec<PortIndex>;
+    fn is_empty(&self) -> bool;
+}
+
+impl Entry for Owners {
+    fn ports(&mut self) -> &mut Vec<PortIndex> {
         &mut self.ports
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ports.is_empty() && self.remotes.is_empty()
+    }
+}
+
+impl Entry for Vec<PortIndex> {
+    fn ports(&mut self) -> &mut Self {
+        self
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
     }
 }
 
@@ -37,18 +60,21 @@ impl AsMut<Vec<PortIndex>> for Owners {
 #[derive(Debug, Default)]
 pub(super) struct Network {
     pub(super) names: NetworkNames,
-    /// Ports by name and alias, in lower case.
+    /// Endpoints by name and alias, in lower case.
     pub(super) by_name: HashMap<String, Owners>,
     /// Networks that this one may open connections to: the reverse of [`NetworkNames::reachable_from`].
     reaches: Vec<NetworkIndex>,
     /// Ports by address.
     pub(super) by_address: HashMap<IpAddr, Vec<PortIndex>>,
+    /// Endpoints on other nodes by address.
+    pub(super) remotes: HashMap<IpAddr, RemoteIndex>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) networks: HashMap<NetworkIndex, Network>,
     pub(super) endpoints: HashMap<PortIndex, EndpointNames>,
+    pub(super) remotes: Remotes,
     /// Ports of each container, in the order in which they came.
     by_container: HashMap<String, Vec<PortIndex>>,
     /// Number of networks with a host port that have a gateway's address.
@@ -82,7 +108,10 @@ impl Table {
             None => return,
         };
         ports.into_iter().for_each(|port| self.remove_endpoint(port));
-        self.networks.remove(&index);
+        let Some(network) = self.networks.remove(&index) else { return };
+        for remote in network.remotes.into_values() {
+            self.remotes.remove(remote);
+        }
     }
 
     /// Removes what the indices of all networks have of this one.
@@ -134,6 +163,41 @@ impl Table {
         }
     }
 
+    /// Sets the names of an address on another node. Without a name there is nothing to keep.
+    pub(super) fn set_remote(
+        &mut self,
+        network: NetworkIndex,
+        address: IpAddr,
+        names: impl Iterator<Item = Box<str>>,
+    ) {
+        self.remove_remote(network, address);
+        let names: Box<[Box<str>]> = names.filter(|name| !name.is_empty()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let Some(index) = self.remotes.insert(Remote { address, names }) else { return };
+        let network = self.networks.entry(network).or_default();
+        network.remotes.insert(address, index);
+        let names = self.remotes.get(index).map_or(&[][..], |remote| &remote.names);
+        for name in names {
+            let owners = network.by_name.entry(name.to_string()).or_default();
+            owners.remotes.insert(index, address);
+        }
+    }
+
+    pub(super) fn remove_remote(&mut self, network: NetworkIndex, address: IpAddr) {
+        let Some(network) = self.networks.get_mut(&network) else { return };
+        let Some(index) = network.remotes.remove(&address) else { return };
+        let Some(remote) = self.remotes.remove(index) else { return };
+        for name in &remote.names {
+            let Some(owners) = network.by_name.get_mut(&**name) else { continue };
+            owners.remotes.remove(index, address);
+            if owners.is_empty() {
+                network.by_name.remove(&**name);
+            }
+        }
+    }
+
     pub(super) fn ports_of(&self, container: &str) -> &[PortIndex] {
         self.by_container.get(container).map_or(&[], Vec::as_slice)
     }
@@ -166,9 +230,9 @@ impl Table {
 fn add<K, V>(index: &mut HashMap<K, V>, key: &K, port: PortIndex)
 where
     K: Clone + Eq + Hash,
-    V: Default + AsMut<Vec<PortIndex>>,
+    V: Entry,
 {
-    let ports = index.entry(key.clone()).or_default().as_mut();
+    let ports = index.entry(key.clone()).or_default().ports();
     if !ports.contains(&port) {
         ports.push(port);
     }
@@ -178,11 +242,11 @@ where
 fn remove<K, V>(index: &mut HashMap<K, V>, key: &K, port: PortIndex)
 where
     K: Eq + Hash,
-    V: AsMut<Vec<PortIndex>>,
+    V: Entry,
 {
-    let Some(ports) = index.get_mut(key).map(AsMut::as_mut) else { return };
-    ports.retain(|other| *other != port);
-    if ports.is_empty() {
+    let Some(entry) = index.get_mut(key) else { return };
+    entry.ports().retain(|other| *other != port);
+    if entry.is_empty() {
         index.remove(key);
     }
 }

@@ -1,11 +1,13 @@
 //! The rules of names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+
+mod remotes;
 
 const FRONT: NetworkIndex = NetworkIndex(0);
 const BACK: NetworkIndex = NetworkIndex(1);
@@ -287,55 +289,129 @@ fn the_list_has_each_name_of_each_network() {
 enum Change {
     Set(u16, u16, u8, u8),
     Remove(u16),
+    SetRemote(u16, u8, u8, u8),
+    RemoveRemote(u16, u8),
+    RemoveNetwork(u16),
 }
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (0..6_u16, 0..2_u16, 0..4_u8, 0..3_u8).prop_map(|(a, b, c, d)| Change::Set(a, b, c, d)),
         (0..6_u16).prop_map(Change::Remove),
+        (0..2_u16, 0..6_u8, 0..4_u8, 0..4_u8)
+            .prop_map(|(a, b, c, d)| Change::SetRemote(a, b, c, d)),
+        (0..2_u16, 0..6_u8).prop_map(|(a, b)| Change::RemoveRemote(a, b)),
+        (0..2_u16).prop_map(Change::RemoveNetwork),
     ]
+}
+
+/// What a table was filled with, in the order in which ports came.
+#[derive(Default)]
+struct Content {
+    ports: Vec<(u16, EndpointNames)>,
+    remotes: BTreeMap<(u16, IpAddr), Vec<String>>,
+}
+
+impl Content {
+    /// Makes a change here and in a table.
+    fn apply(&mut self, names: &Names, change: Change) {
+        match change {
+            Change::Set(n, net, name, alias) => {
+                let (name, alias) = (format!("n{name}"), format!("n{alias}"));
+                let one = endpoint(NetworkIndex(net), &name, &[&alias], 2 + n as u8);
+                self.ports.retain(|(other, _)| *other != n);
+                self.ports.push((n, one.clone()));
+                names.set_endpoint(port(n), one);
+            }
+            Change::Remove(n) => {
+                self.ports.retain(|(other, _)| *other != n);
+                names.remove_endpoint(port(n));
+            }
+            Change::SetRemote(net, n, first, alias) => {
+                // The last name is none.
+                let name = |n| if n == 3 { String::new() } else { format!("n{n}") };
+                let all = vec![name(first), name(alias)];
+                names.set_remote(NetworkIndex(net), remote_address(n), &all);
+                self.remotes.insert((net, remote_address(n)), all);
+            }
+            Change::RemoveRemote(net, n) => {
+                names.remove_remote(NetworkIndex(net), remote_address(n));
+                self.remotes.remove(&(net, remote_address(n)));
+            }
+            Change::RemoveNetwork(net) => {
+                names.remove_network(NetworkIndex(net));
+                set_networks(names);
+                self.ports.retain(|(_, one)| one.network.0 != net);
+                self.remotes.retain(|(other, _), _| *other != net);
+            }
+        }
+    }
+
+    /// A table with the content and nothing else.
+    fn table(&self) -> Names {
+        let names = Names::default();
+        set_networks(&names);
+        for (n, endpoint) in &self.ports {
+            names.set_endpoint(port(*n), endpoint.clone());
+        }
+        for ((net, address), all) in &self.remotes {
+            names.set_remote(NetworkIndex(*net), *address, all);
+        }
+        names
+    }
+}
+
+/// Some are addresses of ports, too.
+fn remote_address(n: u8) -> IpAddr {
+    if n.is_multiple_of(2) {
+        [10, 99, 0, 2 + n].into()
+    } else {
+        [0xfd00, 0, 0, 0, 0, 0, 0, n.into()].into()
+    }
+}
+
+fn set_networks(names: &Names) {
+    names.set_network(FRONT, network("front", 0, false));
+    names.set_network(BACK, network("back", 1, false));
+}
+
+/// The answer, without the order of addresses of other nodes, which take turns.
+fn settled(names: &Names, from: u16, name: &str, asked: Asked) -> Found {
+    match names.lookup(port(from), name, asked) {
+        Found::Addresses(mut addresses) => {
+            addresses.sort();
+            Found::Addresses(addresses)
+        }
+        other => other,
+    }
 }
 
 proptest! {
     /// After any changes the table answers like one that was filled with what is left.
     #[test]
     fn changes_leave_nothing_behind(changes in proptest::collection::vec(change(), 0..40)) {
-        let (names, mut left) = (Names::default(), Vec::<(u16, EndpointNames)>::new());
-        let networks = |names: &Names| {
-            names.set_network(FRONT, network("front", 0, false));
-            names.set_network(BACK, network("back", 1, false));
-        };
-        networks(&names);
+        let (names, mut left) = (Names::default(), Content::default());
+        set_networks(&names);
         for change in changes {
-            match change {
-                Change::Set(n, net, name, alias) => {
-                    let (name, alias) = (format!("n{name}"), format!("n{alias}"));
-                    let one = endpoint(NetworkIndex(net), &name, &[&alias], 2 + n as u8);
-                    left.retain(|(other, _)| *other != n);
-                    left.push((n, one.clone()));
-                    names.set_endpoint(port(n), one);
-                }
-                Change::Remove(n) => {
-                    left.retain(|(other, _)| *other != n);
-                    names.remove_endpoint(port(n));
-                }
-            }
+            left.apply(&names, change);
         }
-        let fresh = Names::default();
-        networks(&fresh);
-        for (n, endpoint) in &left {
-            fresh.set_endpoint(port(*n), endpoint.clone());
-        }
+        let fresh = left.table();
         prop_assert_eq!(names.list(), fresh.list());
         for from in 0..6 {
             for name in ["n0", "n1", "n2", "n3", "n1.back", "2.0.99.10.in-addr.arpa"] {
-                for asked in [Asked::A, Asked::Ptr] {
-                    prop_assert_eq!(
-                        names.lookup(port(from), name, asked),
-                        fresh.lookup(port(from), name, asked)
-                    );
+                for asked in [Asked::A, Asked::Aaaa, Asked::Any, Asked::Ptr] {
+                    let found = settled(&names, from, name, asked);
+                    prop_assert_eq!(&found, &settled(&fresh, from, name, asked));
+                    if let Found::Addresses(addresses) = found {
+                        prop_assert!(addresses.windows(2).all(|pair| pair[0] != pair[1]));
+                    }
                 }
             }
         }
+        left.remotes.clear();
+        for net in [FRONT, BACK] {
+            (0..6).for_each(|n| names.remove_remote(net, remote_address(n)));
+        }
+        prop_assert_eq!(names.list(), left.table().list());
     }
 }

@@ -35,7 +35,7 @@ fn is_direct_message(service: &Service, port: u8, message: &Message) -> bool {
 #[test]
 fn plain_queries_for_names_of_ours_are_answered_by_the_worker() {
     let service = service();
-    for name in ["db", "DB", "db.net", "wEb.Net", "www"] {
+    for name in ["db", "DB", "db.net", "wEb.Net", "www", "far", "Far.net"] {
         for record_type in [RecordType::A, RecordType::AAAA] {
             let plain = query(name, record_type);
             assert!(is_direct_message(&service, 1, &plain), "{name} {record_type}");
@@ -147,7 +147,7 @@ proptest! {
     /// Queries with some bytes changed: the worker answers as the server does, or not at all.
     #[test]
     fn a_worker_says_what_the_server_says(
-        name in prop_oneof!["db", "many.net", "[dDwW][bBeE][bB]?(\\.net)?", "[a-z.]{0,9}"],
+        name in prop_oneof!["db", "far", "many.net", "[dDwW][bBeE][bB]?(\\.net)?", "[a-z.]{0,9}"],
         record_type in any::<bool>(),
         edns in proptest::option::of((any::<u16>(), any::<bool>())),
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
