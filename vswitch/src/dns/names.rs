@@ -10,6 +10,7 @@
 //! Control writes, the service reads, under one lock that both hold for microseconds. A change touches only
 //! the records of the endpoint or the network that changes, and the next query sees it.
 
+mod asked;
 mod list;
 mod lookup;
 mod remotes;
@@ -27,8 +28,9 @@ use ipnet::IpNet;
 
 use super::counters::DirectCounters;
 use crate::datapath::NetworkIndex;
+pub use asked::Asked;
 pub use list::ListedName;
-pub use lookup::{Asked, Found};
+pub use lookup::Found;
 use table::Table;
 
 /// The zone of names that stand for the host and the gateway.

@@ -235,7 +235,7 @@ fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
             (InvalidArgument, Some("name it with --vni, the same on all nodes"))
         }
         OverlayError::Vni(_) | OverlayError::PeerPort => (InvalidArgument, None),
-        OverlayError::NoRegistry(_) => {
+        OverlayError::NetworkOfRegistry(_) => {
             (Conflict, Some("start the switch with --registry and the URL of that registry"))
         }
         OverlayError::Registered { .. } => (Conflict, Some("mend it in the registry")),
@@ -263,6 +263,7 @@ fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
         }
         OverlayError::PeerExists { .. } => (Conflict, None),
         OverlayError::NoPeer { .. } => (NotFound, Some("see `vswitch network peer ls`")),
+        OverlayError::NoRegistry => (NotFound, Some("start it with `vswitch up --registry URL`")),
         OverlayError::PeersMax(_) | OverlayError::VtepsMax => {
             (LimitReached, Some("remove some first"))
         }

@@ -24,7 +24,7 @@ pub enum OverlayError {
     NodeName(String),
     /// The registry is not named.
     #[error("{0} is a network of the registry, and the switch has none")]
-    NoRegistry(String),
+    NetworkOfRegistry(String),
     /// A record of the registry that no network can be made of.
     #[error("network {network} of the registry: {problem}")]
     Registered {
@@ -153,6 +153,9 @@ pub enum OverlayError {
         /// The network.
         network: String,
     },
+    /// The switch was started without one.
+    #[error("the switch has no registry")]
+    NoRegistry,
     /// The network has all peers that it may have.
     #[error("{0} has all of its {PEERS_MAX} peers")]
     PeersMax(String),

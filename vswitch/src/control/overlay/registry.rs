@@ -153,7 +153,7 @@ fn vtep_of(node: &Node) -> SocketAddr {
 impl crate::control::inner::Inner {
     /// The node's part in the registry, for a change of a network of it.
     fn registry_for(&self, network: &str) -> Result<&Overlay, OverlayError> {
-        self.registry.get().ok_or_else(|| OverlayError::NoRegistry(network.to_owned()))
+        self.registry.get().ok_or_else(|| OverlayError::NetworkOfRegistry(network.to_owned()))
     }
 
     /// Shows that networks of the registry are alone now.

@@ -4,24 +4,10 @@ use std::net::IpAddr;
 
 use fastpath::PortIndex;
 
+use super::asked::Asked;
 use super::table::{Network, Owners, Table};
 use super::{NetworkNames, SERVICE_NAMES, SERVICE_ZONE, reverse};
 use crate::dns::limits::ADDRESSES_MAX;
-
-/// The type of records that a question asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// IPv4 addresses.
-    A,
-    /// IPv6 addresses.
-    Aaaa,
-    /// The name of an address.
-    Ptr,
-    /// Everything that there is.
-    Any,
-    /// A type that names of ours never have.
-    Other,
-}
 
 /// The answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +70,7 @@ fn service_name(network: &NetworkNames, name: &str, asked: Asked) -> Option<Foun
         // Another name that ends like the zone.
         None => return None,
         Some(label) if SERVICE_NAMES.contains(&label) => {
-            found_addresses(network.gateways.iter().copied().filter(|one| has_type(one, asked)))
+            found_addresses(network.gateways.iter().copied().filter(|one| asked.has(one)))
         }
         Some(_) => Found::NoName,
     };
@@ -154,19 +140,10 @@ pub(super) fn addresses<'a>(
     };
     let remotes = owners.remotes.next_turn(asked).filter_map(|index| table.remotes.get(index));
     let remote = remotes.map(|remote| remote.address).filter(move |address| !is_local(address));
-    local.filter(move |address| has_type(address, asked)).chain(remote)
+    local.filter(move |address| asked.has(address)).chain(remote)
 }
 
 fn found_addresses(addresses: impl Iterator<Item = IpAddr>) -> Found {
     let addresses: Vec<_> = addresses.take(ADDRESSES_MAX).collect();
     if addresses.is_empty() { Found::NoData } else { Found::Addresses(addresses) }
-}
-
-fn has_type(address: &IpAddr, asked: Asked) -> bool {
-    match asked {
-        Asked::A => address.is_ipv4(),
-        Asked::Aaaa => address.is_ipv6(),
-        Asked::Any => true,
-        Asked::Ptr | Asked::Other => false,
-    }
 }

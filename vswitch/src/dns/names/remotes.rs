@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::lookup::Asked;
+use super::asked::Asked;
 
 /// Number of a remote endpoint in [`Remotes`].
 pub(super) type RemoteIndex = u32;
@@ -76,10 +76,8 @@ impl RemoteOwners {
 
     /// Those with an address of the asked type. Each answer begins with the next one.
     pub(super) fn next_turn(&self, asked: Asked) -> impl Iterator<Item = RemoteIndex> {
-        let is_ipv4 = matches!(asked, Asked::A | Asked::Any);
-        let is_ipv6 = matches!(asked, Asked::Aaaa | Asked::Any);
-        let ipv4 = is_ipv4.then(|| self.ipv4.next_turn()).into_iter().flatten();
-        ipv4.chain(is_ipv6.then(|| self.ipv6.next_turn()).into_iter().flatten())
+        let ipv4 = asked.is_ipv4().then(|| self.ipv4.next_turn()).into_iter().flatten();
+        ipv4.chain(asked.is_ipv6().then(|| self.ipv6.next_turn()).into_iter().flatten())
     }
 
     fn family(&mut self, address: IpAddr) -> &mut Turns {
