@@ -20,7 +20,7 @@ use super::event_feed::EventFeed;
 use super::failed_writes::FailedWrites;
 use super::limits::DETACH_WAIT_MAX;
 use super::model::{AttachSpec, EndpointKey, Lease, Model, NetworkName};
-use super::overlay::{Unannounced, Unmade};
+use super::overlay::Outstanding;
 use super::progress::Reporter;
 use super::published_ports::HostPublisher;
 use super::random::random;
@@ -80,10 +80,8 @@ pub(super) struct Inner {
     pub(super) uplink_lost: Notify,
     /// Parts on the host that other programs removed, and that were restored.
     pub(super) restored: AtomicU64,
-    /// Networks of the registry that could not be made.
-    pub(super) unmade: Unmade,
-    /// Endpoints that the registry has not taken yet.
-    pub(super) unannounced: Mutex<Unannounced>,
+    /// What failed of networks of the registry.
+    pub(super) outstanding: Outstanding,
     /// A task tries pending publications again.
     pub(super) retrying: AtomicBool,
     /// This node's part in the registry; none without `--registry`.
@@ -142,8 +140,7 @@ impl Inner {
             followers: Followers::default(),
             uplink_lost: Notify::new(),
             restored: AtomicU64::new(0),
-            unmade: Unmade::default(),
-            unannounced: Mutex::default(),
+            outstanding: Outstanding::default(),
             retrying: AtomicBool::new(false),
             registry: OnceLock::new(),
             model: Mutex::new(model),

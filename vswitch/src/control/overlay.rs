@@ -16,7 +16,7 @@ use std::sync::Arc;
 use vswitch_api::overlay::{Overlay, Peer, PeerRequest, VtepTraffic};
 
 pub(crate) use error::OverlayError;
-pub(super) use registry::{Unannounced, Unmade};
+pub(super) use registry::Outstanding;
 pub(super) use status::underlay_status;
 pub(super) use tunnel::UnderlayDevice;
 

@@ -115,9 +115,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         }
         ControlError::NotPublished { .. } => (NotFound, Some("see `vswitch inspect`")),
         ControlError::NoFreePort(_) => (LimitReached, Some("name the host's ports instead")),
-        ControlError::PublicationsMax(_) => {
-            (LimitReached, Some("publish a range, which counts once, or unpublish some first"))
-        }
+        ControlError::PublicationsMax(_) => (LimitReached, Some("publish a range, which is one")),
         ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
         ControlError::Dns(error) => dns(error),
         ControlError::Ending => (Unavailable, Some("start it again with `vswitch up`")),

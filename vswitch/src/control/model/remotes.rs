@@ -208,22 +208,6 @@ impl Model {
         }
     }
 
-    /// Number of these.
-    pub(crate) fn remotes_count(&self, name: &str) -> usize {
-        self.remotes.networks.get(name).map_or(0, |network| network.endpoints.len())
-    }
-
-    /// The endpoint of another node that has an address.
-    pub(crate) fn remote_with(&self, name: &str, address: IpAddr) -> Option<&RemoteEndpoint> {
-        self.remotes.networks.get(name)?.endpoints.get(&address).map(|endpoint| &**endpoint)
-    }
-
-    /// The name of the node that has a VTEP.
-    pub(crate) fn node_at(&self, address: SocketAddr) -> Option<&str> {
-        let mut nodes = self.remotes.nodes.iter();
-        nodes.find(|(_, at)| **at == address).map(|(name, _)| &**name)
-    }
-
     /// VTEPs of the nodes on a network that the registry tells of, and the table of their endpoints.
     pub(super) fn remotes_of(&self, network: &Network) -> (Vec<SocketAddr>, RemoteTable) {
         match self.remotes.networks.get(network.spec.name.as_str()) {

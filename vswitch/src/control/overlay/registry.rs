@@ -13,6 +13,7 @@ mod follow;
 mod host;
 mod networks;
 mod options;
+mod outstanding;
 
 use std::net::SocketAddr;
 
@@ -20,8 +21,7 @@ use tokio::time::{Instant, sleep};
 use vswitch_registry::record::{self, Node};
 use vswitch_registry::{RegistrationError, RegistryError, RegistryUrl};
 
-pub(in crate::control) use endpoints::Unannounced;
-pub(in crate::control) use networks::Unmade;
+pub(in crate::control) use outstanding::Outstanding;
 
 use super::OverlayError;
 use crate::control::Control;

@@ -4,25 +4,21 @@
 //! withdraws it first, and releases the addresses last. A stored endpoint has its addresses already: it is announced beside
 //! the attach, again and again until the registry takes it, since it lives whatever the registry says.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::time::sleep;
 use vswitch_api::address::{AddressRequest as Asked, Family};
 use vswitch_registry::record;
 
+use super::outstanding::Unannounced;
 use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::inner::Inner;
 use crate::control::limits::{GRATUITOUS_PAUSES, REGISTRY_ANNOUNCED_AT_ONCE};
 use crate::control::model::{AttachSpec, EndpointKey, Lease, NetworkName};
-use crate::control::name::Name;
 use crate::control::overlay::OverlayError;
 use crate::overlay::{AddressRequest, Overlay, OverlayError as NodeError, Progress};
-
-/// Endpoints that the registry has not taken yet, by network; without a name the host's own.
-pub(in crate::control) type Unannounced = BTreeSet<(NetworkName, Option<Name>)>;
 
 impl Inner {
     /// Reserves what an endpoint needs, as [`Inner::reserve`]; on a network of the registry with addresses from it.
@@ -174,7 +170,7 @@ impl Inner {
     }
 
     /// Announces an endpoint, or the host's own; notes it if the registry does not take it.
-    pub(super) async fn announce_or_note(&self, one: (NetworkName, Option<Name>)) {
+    pub(super) async fn announce_or_note(&self, one: Unannounced) {
         let records = match &one {
             (network, Some(name)) => {
                 let key = EndpointKey { name: name.clone(), network: network.clone() };
@@ -183,7 +179,7 @@ impl Inner {
             (network, None) => self.model().host_announcements(network),
         };
         let announced = self.announce_records(&one.0, records).await;
-        let mut unannounced = self.unannounced();
+        let mut unannounced = self.outstanding.unannounced();
         match announced {
             Ok(()) => drop(unannounced.remove(&one)),
             Err(error) => {
@@ -214,17 +210,13 @@ impl Inner {
             Err(error) => tracing::warn!(%network, %error, "not withdrawn from the registry"),
         }
     }
-
-    fn unannounced(&self) -> std::sync::MutexGuard<'_, Unannounced> {
-        self.unannounced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Control {
     /// Announces again what the registry has not taken yet, as many at a time as it may take some time.
     pub(super) async fn announce_missing(&self) {
         let inner = &self.0;
-        let missing: Vec<_> = inner.unannounced().iter().cloned().collect();
+        let missing: Vec<_> = inner.outstanding.unannounced().iter().cloned().collect();
         for some in missing.chunks(REGISTRY_ANNOUNCED_AT_ONCE) {
             futures_util::future::join_all(
                 some.iter().map(|one| inner.announce_or_note(one.clone())),

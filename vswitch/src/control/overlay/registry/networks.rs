@@ -1,7 +1,6 @@
 //! Networks of the registry: made here when the registry tells of them, created and deleted in it by requests.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use vswitch_api::event::EventKind;
 use vswitch_api::network::NetworkRequest;
@@ -15,16 +14,6 @@ use crate::control::model::{NetworkName, NetworkSpec, RegisteredSpec};
 use crate::control::network::request;
 use crate::control::overlay::OverlayError;
 use crate::overlay::OverlayError as NodeError;
-
-/// Networks of the registry that this node could not make, by name.
-#[derive(Debug, Default)]
-pub(in crate::control) struct Unmade(Mutex<BTreeMap<String, Arc<Network>>>);
-
-impl Unmade {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Network>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What becomes of a network that the registry tells of.
 enum Due {
@@ -92,8 +81,10 @@ impl Control {
         };
         let name = &network.name;
         let was_unmade = match &made {
-            Ok(()) => inner.unmade.lock().remove(name).is_some(),
-            Err(_) => inner.unmade.lock().insert(name.clone(), Arc::clone(network)).is_some(),
+            Ok(()) => inner.outstanding.unmade().remove(name).is_some(),
+            Err(_) => {
+                inner.outstanding.unmade().insert(name.clone(), Arc::clone(network)).is_some()
+            }
         };
         let fault = made.err().map(|reason| format!("the network {name} cannot be made: {reason}"));
         if fault.is_some() || was_unmade {
@@ -114,7 +105,7 @@ impl Control {
     pub(super) async fn drop_network(&self, name: &str) {
         let inner = &self.0;
         let _changing = inner.network_changes.lock().await;
-        if inner.unmade.lock().remove(name).is_some() {
+        if inner.outstanding.unmade().remove(name).is_some() {
             inner.note_unmade(name, None);
         }
         let Ok(name) = name.parse::<NetworkName>() else { return };
@@ -142,7 +133,7 @@ impl Control {
 
     /// Tries again what could not be made.
     pub(super) async fn retry_unmade(&self) {
-        let unmade: Vec<_> = self.0.unmade.lock().values().cloned().collect();
+        let unmade: Vec<_> = self.0.outstanding.unmade().values().cloned().collect();
         for network in unmade {
             self.make_registered(&network).await;
         }
