@@ -156,7 +156,6 @@ impl Session {
     pub(crate) fn handle_lease(&mut self, state: LeaseState) {
         if self.link.set_lease(state) {
             tracing::warn!(node = self.node.name, "registry lease ended; registering again");
-            self.local.lose();
         }
     }
 

@@ -88,7 +88,6 @@ impl Session {
                         self.grace.is_lost = true;
                     }
                     self.link.register_again();
-                    self.local.lose();
                 }
                 self.write_lost_endpoint(&key);
             }

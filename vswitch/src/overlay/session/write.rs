@@ -239,7 +239,6 @@ impl Session {
             }
             RegistrationError::Registry(RegistryError::LeaseEnded { .. }) => {
                 self.link.register_again();
-                self.local.lose();
             }
             RegistrationError::Registry(
                 error @ (RegistryError::BadRequest(_) | RegistryError::ReadOnly { .. }),

@@ -87,6 +87,24 @@ async fn blocks_of_a_deleted_network_go() {
     assert_eq!(left, []);
 }
 
+/// Another program deletes a network without its blocks: their node deletes them.
+#[tokio::test(start_paused = true)]
+async fn blocks_of_a_network_that_is_no_more() {
+    let store = MemoryStore::default();
+    let (one, mut two) = pair(&store).await;
+    one.allocate(SUBNET).await.expect("a block");
+    let client = store.client("vswitch");
+    for entry in client.list("v1/").await.expect("list").entries {
+        if entry.key.starts_with("v1/networks/") || entry.key.starts_with("v1/vnis/") {
+            let registry: &dyn Registry = &client;
+            registry.delete(&entry.key, entry.revision).await.expect("delete");
+        }
+    }
+    two.until("its end", |model| model.networks.is_empty()).await;
+    two.go_on(Duration::from_secs(2)).await;
+    assert_eq!(client.list("v1/blocks/").await.expect("list").entries, []);
+}
+
 /// An endpoint that is attached while the network is deleted keeps it: one of the two is refused, or the network is
 /// written again.
 #[tokio::test(start_paused = true)]

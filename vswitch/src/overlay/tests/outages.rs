@@ -217,6 +217,29 @@ async fn who_does_not_come_back_is_forgotten_after_the_grace_period() {
     assert!(believed <= limits::GRACE + Duration::from_secs(5), "{believed:?}");
 }
 
+/// A second outage within the grace period: nobody is believed gone until the second one's is over.
+#[tokio::test(start_paused = true)]
+async fn two_outages_in_a_row() {
+    let store = MemoryStore::default();
+    let (one, mut two) = pair(&store).await;
+    let address = one.attach(SUBNET, "a").await.expect("attach");
+    two.until("a", |model| model.endpoints.len() == 1).await;
+    two.link().cut();
+    two.until_status("the outage", |status| !status.is_connected).await;
+    drop(one);
+    two.go_on(limits::NODE_TTL * 2).await;
+    two.link().heal();
+    two.until_status("the loss is seen", |status| status.doubted > 0).await;
+    two.link().cut();
+    two.until_status("the outage", |status| !status.is_connected).await;
+    two.go_on(limits::GRACE * 5).await;
+    assert_eq!(two.model.node_of(address), Some("n1"), "believed while the link is down");
+    two.link().heal();
+    two.go_on(limits::GRACE / 2).await;
+    assert_eq!(two.model.node_of(address), Some("n1"), "believed in the second grace period");
+    two.until("its end", |model| model.endpoints.is_empty() && model.nodes.is_empty()).await;
+}
+
 /// The watch has a gap, and the registry has forgotten the history of it.
 #[tokio::test(start_paused = true)]
 async fn a_gap_that_was_compacted() {

@@ -101,9 +101,10 @@ async fn for_names_and_subnets_of_networks() {
     let mut members = nodes(&store, 8).await;
     let results = join_all(members.iter().map(|member| member.create("red", "10.9.0.0/16"))).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
-    let created = members.iter().enumerate().map(|(n, member)| async move {
-        // Each of them overlaps each other.
-        member.create(&format!("net{n}"), &format!("10.{}.0.0/{}", 64, 10 + n)).await
+    let created = members.iter().enumerate().map(|(n, member)| {
+        // Each of them overlaps each other; no key is the same.
+        let network = network(&format!("net{n}"), &format!("10.64.0.0/{}", 10 + n));
+        member.overlay.create_network(NewNetwork { vni: Some(100 + n as u32), ..network })
     });
     let results = join_all(created).await;
     let winners = results.iter().filter(|result| result.is_ok()).count();
