@@ -192,6 +192,17 @@ impl Model {
         self.remotes.networks.get(name).into_iter().flat_map(|network| network.endpoints.values())
     }
 
+    /// Number of these.
+    pub(crate) fn remotes_count(&self, name: &str) -> usize {
+        self.remotes.networks.get(name).map_or(0, |network| network.endpoints.len())
+    }
+
+    /// The name of the node that has a VTEP.
+    pub(crate) fn node_at(&self, address: SocketAddr) -> Option<&str> {
+        let mut nodes = self.remotes.nodes.iter();
+        nodes.find(|(_, at)| **at == address).map(|(name, _)| &**name)
+    }
+
     /// Refuses a network that other nodes have containers on.
     pub(crate) fn check_no_remotes(&self, network: &NetworkName) -> Result<(), OverlayError> {
         let remotes = self.remotes.networks.get(network.as_str());
