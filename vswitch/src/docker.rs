@@ -20,6 +20,7 @@ mod ipam;
 pub(crate) mod limits;
 mod names;
 mod options;
+mod overlay;
 mod port_map;
 mod protocol;
 
@@ -48,6 +49,9 @@ pub(crate) const NETWORK_ID: &str = "docker.network-id";
 
 /// Label of a port: its endpoint's id in Docker.
 pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
+
+/// Label of a network whose containers get addresses of IPv4 only, although Docker does not give them.
+const FAMILY_LABEL: &str = "docker.family";
 
 /// The error of a request without contents. Docker sends those of a repeated request only once.
 const EMPTY: &str = "the request is empty: the switch ended while it had it, and Docker repeats it without its \

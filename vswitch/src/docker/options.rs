@@ -10,9 +10,14 @@ use super::protocol::{GENERIC, INTERNAL, Options};
 /// The label with the first letters of interfaces in containers.
 pub(super) const PREFIX_LABEL: &str = "docker.interface-prefix";
 
+const NAME: &str = "name";
+const OVERLAY: &str = "overlay";
+
 /// Options with their names in Docker's bridge driver, where it has them.
-const NAMES: [(&str, Option<&str>); 10] = [
-    ("name", None),
+const NAMES: [(&str, Option<&str>); 12] = [
+    (NAME, None),
+    (OVERLAY, None),
+    ("vni", None),
     ("device", Some("com.docker.network.bridge.name")),
     ("mtu", Some("com.docker.network.driver.mtu")),
     ("interface-prefix", Some("com.docker.network.container_iface_prefix")),
@@ -42,6 +47,14 @@ pub(super) fn apply(options: &Options, request: &mut NetworkRequest) -> Result<(
         let set = set(name, &text, request);
         set.map_err(|error| format!("option {key}={text} is refused: {error}"))?;
     }
+    if let Some(name) = given.get(OVERLAY) {
+        if given.contains_key(NAME) {
+            return Err(format!("the overlay network is named by option {OVERLAY}: leave {NAME} out"));
+        }
+        name.as_str().unwrap_or_default().clone_into(&mut request.name);
+    } else if request.overlay.is_some() {
+        return Err("option vni is for an overlay network: add -o overlay=NAME".to_owned());
+    }
     let is_internal = request.internal || request.uplink.as_deref() == Some("none");
     if let Some(vlan) = &request.settings.vlan
         && *vlan != VlanMode::default()
@@ -56,7 +69,12 @@ pub(super) fn apply(options: &Options, request: &mut NetworkRequest) -> Result<(
 
 fn set(name: &str, text: &str, request: &mut NetworkRequest) -> Result<(), String> {
     match name {
-        "name" => text.clone_into(&mut request.name),
+        NAME => text.clone_into(&mut request.name),
+        OVERLAY => drop(request.overlay.get_or_insert_default()),
+        "vni" => {
+            let vni = text.parse().map_err(|_| "it is no number")?;
+            request.overlay.get_or_insert_default().vni = Some(vni);
+        }
         "device" => request.device = Some(text.to_owned()),
         "mtu" => request.mtu = Some(text.parse().map_err(|_| "it is no number")?),
         "interface-prefix" => {
