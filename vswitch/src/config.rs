@@ -31,6 +31,7 @@ pub use types::{
 pub(crate) use underlay::not_unicast;
 pub use underlay::{NodeName, Underlay};
 pub use uplink::{SnatPorts, Uplink, UplinkExclude};
+pub use vswitch_registry::{RegistryUrl, UrlError};
 
 /// Makes [`Settings`] of one table: the field, its key in the file, the kind of TOML value, and the type.
 macro_rules! settings {
@@ -116,6 +117,8 @@ settings! {
     vxlan_port, "vxlan_port", number: VxlanPort;
     /// `node`: name of this node among those of overlay networks.
     node, "node", text: NodeName;
+    /// `registry`: URL of the registry that the nodes of overlay networks share.
+    registry, "registry", text: RegistryUrl;
 }
 
 impl Settings {
@@ -184,6 +187,8 @@ pub struct Config {
     pub vxlan_port: VxlanPort,
     /// Name of this node among those of overlay networks; absent: the host's.
     pub node: Option<NodeName>,
+    /// Registry that the nodes of overlay networks share; absent: their peers are static. Never without an underlay.
+    pub registry: Option<RegistryUrl>,
 }
 
 impl Config {
@@ -217,16 +222,23 @@ impl Config {
             underlay: settings.underlay,
             vxlan_port: settings.vxlan_port.unwrap_or_default(),
             node: settings.node,
+            registry: settings.registry,
         }
     }
 
     /// Reads the file, and lets the flags win.
     ///
     /// # Errors
-    /// Those of [`Settings::from_file`].
+    /// Those of [`Settings::from_file`]; a registry without an underlay.
     pub fn load(flags: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = file.map(Settings::from_file).transpose()?.unwrap_or_default();
-        Ok(Self::new(flags.or(file)))
+        let config = Self::new(flags.or(file));
+        match &config.registry {
+            Some(url) if config.underlay.is_none() => {
+                Err(ConfigError::RegistryAlone(url.to_string()))
+            }
+            _ => Ok(config),
+        }
     }
 
     /// The socket's path.

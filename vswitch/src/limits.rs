@@ -63,7 +63,10 @@ use crate::dns::limits::*;
 use crate::docker::limits::*;
 use crate::engine::limits::*;
 use crate::host::limits::*;
-use crate::host::proxy_counters::{CLIENTS_EVICTED, DATAGRAMS_DROPPED, SYNS_PASSED, SharedCounter};
+use crate::host::proxy_counters::{
+    CLIENTS_EVICTED, CONNECTIONS_REFUSED, DATAGRAMS_DROPPED, RELAYED_CLIENTS_EVICTED, SYNS_PASSED,
+    SharedCounter,
+};
 use crate::server::limits::*;
 use fastpath::limits::*;
 use nat::limits::*;
@@ -202,8 +205,11 @@ fn rows() -> Vec<Row> {
             "publications" = PUBLICATIONS_MAX, "publications", "a further one of the container is refused", Refusals;
             "allow-from-prefixes" = ALLOW_FROM_MAX, "prefixes", "the publication is refused", Refusals;
             "proxy-clients" = PROXY_CLIENTS_MAX, "clients", "the least recently used client of UDP on ::1 is forgotten", Proxy(&CLIENTS_EVICTED);
+            "relayed-clients" = RELAYED_CLIENTS_MAX, "clients", "the least recently used client of UDP by a device that is no uplink is forgotten", Proxy(&RELAYED_CLIENTS_EVICTED);
+            "relayed-connections" = RELAYED_CONNECTIONS_MAX, "connections", "a further one by a device that is no uplink waits", Never;
+            "port-connections" = PROXY_CONNECTIONS_MAX, "connections", "a further one by a device that is no uplink is reset, one to ::1 waits", Proxy(&CONNECTIONS_REFUSED);
             "proxy-syns" = PROXY_SYNS_MAX, "SYNs", "a further client on ::1 is accepted before the container is", Proxy(&SYNS_PASSED);
-            "proxy-send-time" = PROXY_SEND_MAX, "", "the datagram to ::1 is dropped", Proxy(&DATAGRAMS_DROPPED);
+            "proxy-send-time" = PROXY_SEND_MAX, "", "the datagram to ::1, or by a device that is no uplink, is dropped", Proxy(&DATAGRAMS_DROPPED);
             "host-port-tries" = PORT_ALLOC_TRIES_MAX, "ports", "a publication of port 0 is refused", Refusals;
         }
         Dns {

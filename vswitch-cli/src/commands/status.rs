@@ -231,6 +231,7 @@ port       a       8192  ports     -  an attach is refused
                 resolv_conf: Some("/etc/resolv.conf".into()),
             }),
             underlay: None,
+            registry: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod background;
 mod memory_limit;
+mod registry;
 mod systemd;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::global::Global;
 use crate::output::{self, Format};
 use crate::{complete, table, value};
 pub(super) use background::LOG;
+use registry::RegistryArg;
 
 /// Start the switch
 ///
@@ -111,6 +113,10 @@ pub(crate) struct UpArgs {
     /// Name of this host among those of overlay networks [default: the host's name]
     #[arg(long, value_name = "NAME")]
     node: Option<NodeName>,
+    /// Registry that the hosts of overlay networks share: etcd://HOST, zookeeper://HOST, consul://HOST or
+    /// file:///PATH; needs --underlay [default: none; peers are named by `network peer add`]
+    #[arg(long, value_name = "URL")]
+    registry: Option<RegistryArg>,
     /// TOML file with these settings; command-line options override it
     #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
@@ -136,7 +142,15 @@ Examples:
   sudo vswitch up --dns-upstream 192.0.2.53 --dns-upstream [2001:db8::53]:5353
   sudo vswitch up --docker-plugin --detach              then: docker network create -d vswitch blue
   sudo vswitch up --underlay 192.0.2.1 --node n1        then: vswitch network create --overlay --vni 42 blue
+  sudo vswitch up --underlay 192.0.2.1 --registry etcd://192.0.2.9:2379 --detach
   sudo vswitch up --config /etc/vswitch.toml
+
+Registries, with the default ports; /PREFIX may follow, further hosts stand after commas:
+  etcd://192.0.2.9:2379          ?tls=true, ?ca=FILE, ?cert=FILE&key=FILE, ?user=NAME&password-file=FILE
+  zookeeper://192.0.2.9:2181     the same options
+  consul://192.0.2.9:8500        ?tls=true, ?ca=FILE, ?cert=FILE&key=FILE, ?token-file=FILE
+  file:///etc/vswitch/overlay.toml
+A password in the URL is seen by all users in the list of processes: name a file, or write the URL into that of --config.
 
 A second switch on the same machine:
   sudo vswitch --socket /run/lab.sock up --bridge lab0 --subnet 10.98.0.0/16 \\
@@ -201,6 +215,7 @@ impl UpArgs {
             underlay: self.underlay,
             vxlan_port: self.vxlan_port,
             node: self.node,
+            registry: self.registry.map(RegistryArg::url).transpose()?,
         };
         Ok(Config::load(said, self.config.as_deref())?)
     }

@@ -70,6 +70,25 @@ fn a_client_is_refused_or_connected_as_its_container_does() {
     }
 }
 
+/// Rules of the host that drop what connection tracking calls invalid, as many have: a client is refused at once all the same.
+#[test]
+fn a_firewall_that_drops_invalid_packets_lets_refusals_pass() {
+    let mut host = Host::new();
+    let _remote = Remote::new(host.net());
+    host.up(&[]);
+    let web = host.container_with("web", &["-p", "8080:80", "-p", "[::1]:9001:80"]);
+    let drop = |hook: &str| {
+        format!(
+            "chain {hook} {{ type filter hook {hook} priority 0; ct state invalid counter drop\n}}"
+        )
+    };
+    let table = format!("table inet fw {{ {}\n{}\n}}", drop("input"), drop("output"));
+    host.netns().ok(&["nft", &table]);
+    all(&host, &["::1/8080", "::1/9001", "127.0.0.1/8080"], REFUSED);
+    let _service = web.serve("tcp", web.v4(), 80);
+    all(&host, &["::1/8080", "::1/9001", "127.0.0.1/8080"], "open");
+}
+
 /// A daemon that has stopped, one that is killed, and `down`: nobody waits.
 fn the_end(mut host: Host, web: &Container) {
     let _service = web.serve("tcp", web.v4(), 80);

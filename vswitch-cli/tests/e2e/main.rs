@@ -65,6 +65,7 @@ mod published;
 mod reachable;
 mod readme;
 mod recovery;
+mod relayed;
 mod requests;
 mod restart;
 mod router_mac;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use testkit::{FAR4, FAR6, HOST4, HOST6, Netns, Remote, join, wait_for};
 
 use crate::harness::{Container, Host};
+use crate::relayed::docker0;
 
 const ANY4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 const ANY6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
@@ -204,21 +205,7 @@ fn uplinks_are_named_and_left_out() {
 #[test]
 fn containers_of_docker0_reach_published_ports() {
     let (host, _remote, _a) = Host::with_remote();
-    let docker = Netns::new("docker");
-    join(host.netns(), "veth0", &docker, "eth0");
-    host.netns().run_lines(&[
-        "ip link add docker0 type bridge",
-        "ip link set veth0 master docker0",
-        "ip link set docker0 up",
-        "ip addr add 172.17.0.1/16 dev docker0",
-        "ip addr add fd17::1/64 dev docker0 nodad",
-    ]);
-    docker.run_lines(&[
-        "ip addr add 172.17.0.2/16 dev eth0",
-        "ip addr add fd17::2/64 dev eth0 nodad",
-        "ip route add default via 172.17.0.1",
-        "ip route add default via fd17::1",
-    ]);
+    let docker = docker0(&host);
     let web = host.container_with("web", &["-p", "8080:80", "-p", "5353:53/udp"]);
     let other = ["-p", "8081:80", "--allow-from", "198.51.100.0/24"];
     let limited = host.container_with("limited", &other);

@@ -9,6 +9,7 @@
 //! | [`status`] | the daemon itself |
 //! | [`network`] | layer-2 domains with their subnets |
 //! | [`overlay`] | networks that span hosts, and their peers |
+//! | [`registry`] | the registry that nodes share |
 //! | [`address`] | reservations of addresses |
 //! | [`port`] | attachments: request, list, details |
 //! | [`container`] | containers of Docker and podman |
@@ -36,6 +37,7 @@ pub mod overlay;
 pub mod port;
 pub mod port_settings;
 pub mod publish;
+pub mod registry;
 pub mod routes;
 pub mod stats;
 pub mod status;

@@ -12,7 +12,7 @@ use crate::port_settings::vlan::VlanSet;
 use crate::publish;
 use crate::publish::{PortSpec, Prefix};
 use crate::{address, conntrack, dns, error, event, fdb, limits, network, overlay, port};
-use crate::{port_settings, routes, stats, status};
+use crate::{port_settings, registry, routes, stats, status};
 
 macro_rules! texts {
     ($($name:ty = $schema:literal, $pattern:literal;)*) => {$(
@@ -80,6 +80,7 @@ fn schemas() -> Map<String, Value> {
     responses.subschema_for::<network::Network>();
     responses.subschema_for::<address::ReservedAddress>();
     responses.subschema_for::<overlay::Peer>();
+    responses.subschema_for::<registry::RegistryStatus>();
     responses.subschema_for::<port::PortDetail>();
     responses.subschema_for::<port::Port>();
     responses.subschema_for::<port::Pruned>();

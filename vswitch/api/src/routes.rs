@@ -23,6 +23,8 @@ pub const ADDRESS: &str = "/v1/networks/{name}/addresses/{address}";
 pub const NETWORK_PEERS: &str = "/v1/networks/{name}/peers";
 /// `GET` -> `[`[`crate::overlay::Peer`]`]`.
 pub const PEERS: &str = "/v1/peers";
+/// `GET` -> [`crate::registry::RegistryStatus`]; 404 without a registry.
+pub const REGISTRY: &str = "/v1/registry";
 /// `GET` -> `[`[`crate::port::Port`]`]`; `POST` [`crate::port::AttachRequest`] -> 201 [`crate::port::PortDetail`].
 pub const PORTS: &str = "/v1/ports";
 /// `GET` -> `[`[`crate::port::PortDetail`]`]`, one per network; `PATCH` [`crate::port::NameChange`] -> the same
@@ -69,6 +71,7 @@ pub(crate) const ALL: &[&str] = &[
     ADDRESS,
     NETWORK_PEERS,
     PEERS,
+    REGISTRY,
     PORTS,
     PORT,
     LABELLED_PORTS,

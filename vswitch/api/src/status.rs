@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::overlay::UnderlayStatus;
+use crate::registry::RegistrySummary;
 use crate::words::words;
 
 words! {
@@ -129,6 +130,9 @@ pub struct Status {
     /// The underlay of overlay networks; absent without `--underlay`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub underlay: Option<UnderlayStatus>,
+    /// The registry of overlay networks; absent without `--registry`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistrySummary>,
 }
 
 /// The DNS service.

@@ -18,6 +18,7 @@ use vswitch_api::overlay::{Peer, PeerRequest};
 use vswitch_api::port::{AttachRequest, NameChange, Port, PortDetail, Pruned};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
+use vswitch_api::registry::RegistryStatus;
 use vswitch_api::routes;
 use vswitch_api::stats::Stats;
 use vswitch_api::status::Status;
@@ -91,6 +92,8 @@ methods! {
     remove_peer(network: &str, request: &PeerRequest) -> () = DELETE NETWORK_PEERS [network] {request};
     /// The peers of all networks, with their counters.
     peers() -> Vec<Peer> = GET PEERS;
+    /// The registry of overlay networks, and this node's part in it.
+    registry() -> RegistryStatus = GET REGISTRY;
     /// One row per attached container and network.
     ports() -> Vec<Port> = GET PORTS;
     /// The attachments with a label, after the end of requests that attach or detach such ones.

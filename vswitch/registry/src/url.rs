@@ -15,6 +15,8 @@ use percent_encoding::percent_decode_str;
 use crate::key::check_key;
 use crate::secret::Secret;
 
+mod shown;
+
 /// Kind of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
@@ -133,20 +135,7 @@ impl FromStr for RegistryUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        parse(text).map_err(|problem| UrlError { url: without_password(text), problem })
-    }
-}
-
-/// The text for an error: a password in it is replaced.
-fn without_password(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let slash = if scheme.is_empty() { "" } else { "://" };
-    match rest.rsplit_once('@') {
-        Some((user, rest)) => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}{slash}{user}:***@{rest}")
-        }
-        None => text.to_owned(),
+        parse(text).map_err(|problem| shown::error(text, problem))
     }
 }
 
@@ -194,6 +183,8 @@ fn parse_authority(url: &mut RegistryUrl, authority: &str) -> Result<(), String>
             return Err("Consul knows no users; use ?token-file=PATH".to_owned());
         }
         let (user, password) = user.split_once(':').map_or((user, None), |(u, p)| (u, Some(p)));
+        // The error has no part of the text, which may be a secret.
+        let decode = |text| decode(text).map_err(|_| "user or password: not UTF-8".to_owned());
         url.user = Some(decode(user)?);
         url.password = password.map(decode).transpose()?.map(Secret::new);
         hosts = rest;

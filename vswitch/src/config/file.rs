@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::{KEYS, Settings};
 
-/// An error of a configuration file.
+/// An error of a configuration file, or of the configuration as a whole.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -48,6 +48,12 @@ pub enum ConfigError {
         /// The value and the reason.
         reason: String,
     },
+    /// Other nodes could not send to this one.
+    #[error(
+        "the registry {0} needs the address of this host that other nodes send to: add --underlay ADDR, or the key \
+         `underlay` to the configuration file"
+    )]
+    RegistryAlone(String),
 }
 
 /// Reads a file.

@@ -30,6 +30,7 @@ dns = "192.0.2.1, [2001:db8::1]:5353"
 underlay = "192.0.2.7"
 vxlan_port = 8472
 node = "n1"
+registry = "etcd://192.0.2.9,192.0.2.10:2380/blue?user=vswitch&password-file=/etc/vswitch/password"
 "#;
 
 #[test]
@@ -56,6 +57,9 @@ fn reads_every_key() {
     assert_eq!(config.underlay.unwrap().to_string(), "192.0.2.7");
     assert_eq!(config.vxlan_port.get(), 8472);
     assert_eq!(config.node.unwrap().as_str(), "n1");
+    let registry = config.registry.unwrap();
+    assert_eq!(registry.to_string(), "etcd://192.0.2.9:2379,192.0.2.10:2380/blue");
+    assert_eq!(registry.secret_file.as_deref(), Some(Path::new("/etc/vswitch/password")));
 }
 
 #[test]
@@ -100,6 +104,7 @@ fn an_error_names_file_key_and_value_on_one_line() {
         ("mtu = 1500\nmtu = 1500", &["f.toml, line 2: "]),
         ("\n\nmtu = = 1", &["f.toml, line 3: "]),
         ("[network]\nmtu = 1500", &["unknown key \"network\""]),
+        ("registry = \"192.0.2.9\"", &["f.toml: registry: ", "192.0.2.9", "etcd://", "file://"]),
     ] {
         let error = parse(Path::new("f.toml"), text).unwrap_err().to_string();
         assert!(!error.contains('\n'), "{error}");
@@ -332,4 +337,19 @@ fn names_of_nodes_are_those_of_the_registry() {
     for name in ["", "-a", "a/b", "a b", &"x".repeat(65)] {
         assert!(name.parse::<NodeName>().is_err(), "{name}");
     }
+}
+
+#[test]
+fn a_registry_needs_an_underlay() {
+    let registry = || Some("etcd://n:sesame@192.0.2.9".parse().unwrap());
+    let load = |settings| Config::load(settings, None);
+    let error = load(Settings { registry: registry(), ..Settings::default() }).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("etcd://192.0.2.9:2379/vswitch") && error.contains("--underlay"),
+        "{error}"
+    );
+    let underlay = Some("192.0.2.1".parse().unwrap());
+    let config = load(Settings { registry: registry(), underlay, ..Settings::default() }).unwrap();
+    assert!(!format!("{config:?}").contains("sesame"), "a configuration in a log");
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fastpath::PortIndex;
@@ -30,6 +30,7 @@ use crate::dataplane::Dataplane;
 use crate::dns::{Names, Server};
 use crate::host::{Neighbours, Netlink};
 use crate::limits::Refusals;
+use crate::overlay::Overlay;
 
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,8 @@ pub(super) struct Inner {
     pub(super) restored: AtomicU64,
     /// A task tries pending publications again.
     pub(super) retrying: AtomicBool,
+    /// This node's part in the registry; none without `--registry`.
+    pub(super) registry: OnceLock<Overlay>,
     model: Mutex<Model>,
     /// Notified when a change of an endpoint ends.
     pub(super) settled: Notify,
@@ -135,6 +138,7 @@ impl Inner {
             uplink_lost: Notify::new(),
             restored: AtomicU64::new(0),
             retrying: AtomicBool::new(false),
+            registry: OnceLock::new(),
             model: Mutex::new(model),
             settled: Notify::new(),
             save_requests: AtomicU64::new(0),

@@ -1,18 +1,21 @@
-//! Overlay networks: the tunnel port ([`tunnel`]), static peers, and the MTU of the underlay ([`follow`]).
+//! Overlay networks: the tunnel port ([`tunnel`]), static peers, the MTU of the underlay ([`follow`]), and what the API
+//! shows of them ([`status`]).
 //!
 //! A peer comes into the model, into the datapath, then into the document; a removal leaves the document first. A slot of
 //! a VTEP is free again when each worker has a snapshot without it.
 
 mod error;
 mod follow;
+mod status;
 mod tunnel;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use vswitch_api::overlay::{Overlay, Peer, PeerRequest, UnderlayStatus, VtepTraffic};
+use vswitch_api::overlay::{Overlay, Peer, PeerRequest, VtepTraffic};
 
 pub(crate) use error::OverlayError;
+pub(super) use status::underlay_status;
 pub(super) use tunnel::UnderlayDevice;
 
 use super::Control;
@@ -141,18 +144,5 @@ pub(super) fn shown(network: &Network) -> Option<Overlay> {
         vni: overlay.vni.get(),
         host_addresses: overlay.host_addresses.clone(),
         peers: overlay.peers.iter().copied().collect(),
-    })
-}
-
-/// The switch on the underlay.
-pub(super) fn status(model: &Model) -> Option<UnderlayStatus> {
-    let tunnel = model.tunnel()?;
-    Some(UnderlayStatus {
-        node: tunnel.node.to_string(),
-        address: tunnel.local,
-        device: tunnel.device.clone(),
-        device_mtu: tunnel.device_mtu,
-        mtu: tunnel.mtu(),
-        peers: model.vteps().count(),
     })
 }

@@ -32,6 +32,7 @@ impl Control {
             .await
             .map(|report| report.workers_total())
             .map_or([0; 2], |workers| [workers.connections, workers.connections_sharing]);
+        let registry = inner.registry_summary().await;
         let model = inner.model();
         let backend = inner.dataplane.backend();
         let idle = inner.dataplane.idle();
@@ -58,7 +59,8 @@ impl Control {
             uplinks: uplink::statuses(&model, connections),
             uplink_hints: uplink::hints(&model),
             dns: inner.dns_status(),
-            underlay: overlay::status(&model),
+            underlay: overlay::underlay_status(&model),
+            registry,
         }
     }
 

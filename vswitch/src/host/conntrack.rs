@@ -7,7 +7,7 @@
 //!
 //! | change | entries that end |
 //! |---|---|
-//! | a forward goes | of its protocol and ports, translated to exactly its address and port |
+//! | a forward goes | of its protocol and ports, translated to exactly its address and port, or to the proxy's port ([`relayed`](super::proxy::relayed)) |
 //! | a forward comes | UDP to its ports at an address of the host, translated to nobody |
 //!
 //! Flows without ports that the host itself has are read in [`of_host`].
@@ -19,6 +19,7 @@ mod by_port;
 mod ctnetlink;
 mod lists;
 mod of_host;
+mod original;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use vswitch_sys::socket::Socket;
 use super::nft::{Forward, Protocol, protocol_number};
 use by_port::ByPort;
 pub(super) use of_host::flows_of_host;
+pub(super) use original::OriginalDestinations;
 
 /// `CTA_ID` and `CTA_ZONE`, which tell entries with one tuple apart.
 const IDENTITY: [u16; 2] = [12, 18];
@@ -45,6 +47,8 @@ pub(super) struct Stale {
     fresh: ByPort,
     /// Addresses of the host.
     local: Vec<IpAddr>,
+    /// IPv4 and IPv6: the proxy's port for devices that are no uplinks.
+    relayed: [Option<u16>; 2],
 }
 
 /// Ends the flows of forwards that have gone, and waits for it. Errors are logged: the ports have changed.
@@ -92,7 +96,13 @@ impl Stale {
 
     /// Entries of forwards that have gone, and from before those that have come.
     pub(super) fn of(gone: Vec<Forward>, fresh: Vec<Forward>, local: Vec<IpAddr>) -> Self {
-        Self { gone: gone.into_iter().collect(), fresh: fresh.into_iter().collect(), local }
+        let (gone, fresh) = (gone.into_iter().collect(), fresh.into_iter().collect());
+        Self { gone, fresh, local, relayed: [None; 2] }
+    }
+
+    /// The same with entries that lead to the proxy at these ports.
+    pub(super) fn with_relayed(self, relayed: [Option<u16>; 2]) -> Self {
+        Self { relayed, ..self }
     }
 
     /// Deletes these entries; errors are logged.
@@ -163,9 +173,11 @@ impl Stale {
             let port = forward.to_port.wrapping_add(offset);
             // A flow straight to the container has the same ends if the ports are equal.
             let is_translated = entry.to != entry.answers_from;
+            let relay = self.relayed[usize::from(entry.to.is_ipv6())];
+            let ends = [target.map(|to| (to, port)), relay.map(|port| (entry.to.ip(), port))];
             is_translated
                 && entry.is_for(forward)
-                && target.map(|to| (to, port)) == Some(entry.answers_from_pair())
+                && ends.contains(&Some(entry.answers_from_pair()))
         };
         let is_before =
             |forward: &&Forward| entry.is_for(forward) && entry.to == entry.answers_from;

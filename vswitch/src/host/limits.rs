@@ -133,6 +133,26 @@ pub(crate) const PROXY_CONNECTIONS_MAX: usize = 256;
 /// Clients of UDP to `[::1]` that the proxy remembers for one port, with a socket each.
 pub(crate) const PROXY_CLIENTS_MAX: usize = 512;
 
+/// Connections that the proxy relays for devices that are no uplinks, to all ports together.
+pub(crate) const RELAYED_CONNECTIONS_MAX: usize = 2048;
+
+/// Their backlog: connections that wait for one of these to end.
+pub(crate) const RELAYED_BACKLOG: i32 = 1024;
+
+/// Clients of UDP by such devices that the proxy remembers, with a socket each, for all ports together.
+pub(crate) const RELAYED_CLIENTS_MAX: usize = 1024;
+
+/// Ports that are tried for its sockets: of TCP and UDP, the same.
+pub(crate) const RELAYED_PORTS_TRIED: u32 = 16;
+
+/// How long the proxy knows what a client of UDP has asked for, until it asks the kernel again.
+pub(crate) const RELAYED_FLOW_KNOWN: Duration = Duration::from_secs(1);
+
+/// A client of it that is silent so long is probed, so often, and so many times before it counts as gone.
+pub(crate) const RELAYED_KEEP_ALIVE_IDLE: Duration = Duration::from_secs(120);
+pub(crate) const RELAYED_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const RELAYED_KEEP_ALIVE_PROBES: u32 = 4;
+
 /// How long the container may take to accept a relayed connection.
 pub(crate) const PROXY_CONNECT_MAX: Duration = Duration::from_secs(10);
 
@@ -148,6 +168,9 @@ pub(crate) const SYN_KNOWN: Duration = Duration::from_secs(5);
 
 /// SYNs that are known. Further ones pass.
 pub(crate) const SYNS_KNOWN_MAX: u32 = 16_384;
+
+/// Mark of the resets that it sends, by which a rule keeps them from connection tracking.
+pub(crate) const RESET_MARK: u32 = 0x7673_7772;
 
 /// Buffer of the socket that hears SYNs, in bytes: some hundred of them.
 pub(crate) const SYN_BUFFER: usize = 1 << 20;

@@ -14,6 +14,7 @@
 //! | `ip`, `ip6` | `output`, `postrouting` | DNAT of the host's own connections to published ports, see [`nat`] |
 //! | | `timeouts` | half-closed connections of the host live longer, see [`half_closed`] |
 //! | | `prerouting` | the same for devices that are no uplinks, where the kernel forwards, or with `--uplink kernel` |
+//! | | | leads to the sockets of a proxy for these devices, where it does not ([`relayed`](super::proxy::relayed)) |
 //! | | `forward` | with `--uplink kernel` only |
 //! | `ip6`, another one | `postrouting` | hands SYNs to sockets of the proxy of ::1 to it, see [`syn_table`] |
 //!

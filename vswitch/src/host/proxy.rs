@@ -1,4 +1,4 @@
-//! A proxy of published TCP and UDP ports for clients on ::1.
+//! Proxies of published TCP and UDP ports: for clients on ::1, and for devices that are no uplinks ([`relayed`]).
 //!
 //! The kernel does not translate packets to ::1, so the socket that reserves the port
 //! ([`reserve::sockets`](super::reserve::sockets)) accepts them, and the proxy relays to the container. The socket hears
@@ -15,11 +15,16 @@
 
 mod asked_container;
 pub(crate) mod counters;
+mod publications;
 mod refuse;
+pub(super) mod relayed;
+mod relayed_udp;
 mod syn;
 pub(super) mod syn_watch;
 mod tcp;
 mod udp;
+mod udp_client;
+mod udp_source;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +35,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::nft::Protocol;
 use super::task::Task;
 use syn_watch::SynWatch;
+use udp_source::UdpSource;
 
 /// A socket of the proxy: listening, or for UDP bound.
 #[derive(Debug)]
@@ -64,7 +70,9 @@ impl Proxy {
                 let syns = watch.listen(listener.local_addr().ok());
                 Task::spawn(tcp::relay_all(listener, to, syns))
             }
-            ProxySocket::Udp(socket) => Task::spawn(udp::relay_all(socket, to)),
+            ProxySocket::Udp(socket) => {
+                Task::spawn(udp::relay_all(UdpSource::loopback(socket, to)))
+            }
         })
     }
 

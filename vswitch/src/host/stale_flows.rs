@@ -23,6 +23,8 @@ struct Queue {
     noted: Mutex<Noted>,
     /// Number of the last change whose flows have ended.
     ended: watch::Sender<u64>,
+    /// IPv4 and IPv6: the proxy's port for devices that are no uplinks.
+    relayed: [Option<u16>; 2],
 }
 
 #[derive(Debug, Default)]
@@ -38,11 +40,16 @@ struct Noted {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { noted: Mutex::default(), ended: watch::channel(0).0 }
+        Self { noted: Mutex::default(), ended: watch::channel(0).0, relayed: [None; 2] }
     }
 }
 
 impl StaleFlows {
+    /// Of an uplink whose proxy has these ports.
+    pub(crate) fn new(relayed: [Option<u16>; 2]) -> Self {
+        Self(Arc::new(Queue { relayed, ..Queue::default() }))
+    }
+
     /// Has what is left by `former` forwards ended, once they are replaced by `new` ones.
     pub(crate) fn note(&self, former: &[Arc<Forward>], new: &[Arc<Forward>], local: Vec<IpAddr>) {
         let of = |all: &[Arc<Forward>]| -> Vec<_> {
@@ -88,6 +95,7 @@ impl Queue {
         let (gone, fresh) = (std::mem::take(&mut noted.gone), std::mem::take(&mut noted.fresh));
         noted.is_running = !gone.is_empty() || !fresh.is_empty();
         let stale = Stale::of(gone, fresh, std::mem::take(&mut noted.local));
+        let stale = stale.with_relayed(self.relayed);
         noted.is_running.then_some((stale, noted.count))
     }
 }

@@ -88,10 +88,10 @@ use super::limits::NEIGH_REFRESH_MAX;
 use super::limits::PORTLESS_KEPT;
 use super::nft::{self, Forwards};
 use super::own_device::{self, Found, Presence, Repairs};
+use super::proxy::relayed::RelayProxy;
 use super::proxy::syn_watch::SynWatch;
 use super::reserve::reserved_ports::{self, PortSet, ReservedPorts};
 use super::reserve::snat_lock::{self, SnatRangeLock};
-use super::stale_flows::StaleFlows;
 use super::task::Task;
 use super::{HostError, Netlink, conntrack, sysctl};
 use crate::datapath::limits::UPLINKS_MAX;
@@ -153,7 +153,8 @@ pub(crate) struct Uplink {
     published: Forwards,
     entries: Vec<Entry>,
     syns: SynWatch,
-    stale_flows: StaleFlows,
+    /// Serves devices that are no uplinks; none where the kernel translates.
+    relay: Option<RelayProxy>,
     reserved: ReservedPorts,
     snat: PortSet,
     held: SharedHeldBlocks,
@@ -194,7 +195,10 @@ impl Uplink {
         let state = monitor.compile(&kernel, None, host_ports(&networks), waits).await?;
         let untaken = monitor.untaken().unwrap_or_default();
         let syns = SynWatch::new(&config.bridge);
-        let shared = Shared::start(Fixed { config }, networks, state.clone()).await?;
+        let relay = is_own.then(RelayProxy::start).flatten();
+        let relayed = relay.as_ref().map_or([None; 2], RelayProxy::ports);
+        let fixed = Fixed { config, relayed };
+        let shared = Shared::start(fixed, networks, state.clone()).await?;
         let (Followed { monitor, neigh_requests, portless }, states) =
             follow(monitor, &shared, state);
         let uplink = Self {
@@ -206,7 +210,7 @@ impl Uplink {
             published: Forwards::default(),
             entries: Vec::new(),
             syns,
-            stale_flows: StaleFlows::default(),
+            relay,
             reserved,
             snat,
             held: SharedHeldBlocks::new(),
@@ -304,6 +308,7 @@ impl Uplink {
     /// Undoes everything on the host; the TAP ends with its queues.
     pub(crate) async fn stop(self) {
         let published = self.forwards();
+        self.relay(&self.published, &[]).await;
         let Self { shared, monitor, .. } = self;
         if monitor.end().await.is_err() {
             tracing::error!("the task that follows the uplink had panicked");

@@ -223,6 +223,7 @@ fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
         }
         OverlayError::PeerExists { .. } => (Conflict, None),
         OverlayError::NoPeer { .. } => (NotFound, Some("see `vswitch network peer ls`")),
+        OverlayError::NoRegistry => (NotFound, Some("start it with `vswitch up --registry URL`")),
         OverlayError::PeersMax(_) | OverlayError::VtepsMax => {
             (LimitReached, Some("remove some first"))
         }

@@ -21,6 +21,7 @@ use vswitch_api::overlay::{Peer, PeerRequest};
 use vswitch_api::port::{AttachRequest, NameChange, Port, PortDetail, Pruned};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 use vswitch_api::publish::{Publication, PublicationKey};
+use vswitch_api::registry::RegistryStatus;
 use vswitch_api::routes;
 use vswitch_api::stats::Stats;
 use vswitch_api::status::Status;
@@ -44,6 +45,7 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::ADDRESS, delete(release_address))
         .route(routes::NETWORK_PEERS, get(network_peers).post(add_peer).delete(remove_peer))
         .route(routes::PEERS, get(peers))
+        .route(routes::REGISTRY, get(registry))
         .route(routes::PORTS, get(ports).post(attach))
         .route(routes::LABELLED_PORTS, get(labelled_ports))
         .route(routes::PORT, get(port).patch(rename).delete(detach))
@@ -175,6 +177,10 @@ async fn remove_peer(
 
 async fn peers(State(control): State<Control>) -> Result<Json<Vec<Peer>>, Failure> {
     Ok(Json(control.peers().await?))
+}
+
+async fn registry(State(control): State<Control>) -> Result<Json<RegistryStatus>, Failure> {
+    Ok(Json(control.registry_status().await?))
 }
 
 async fn ports(State(control): State<Control>) -> Result<Json<Vec<Port>>, Failure> {

@@ -57,6 +57,8 @@ pub enum Base {
 pub enum Meta {
     /// Ethernet type, two bytes in network order.
     Protocol = 1,
+    /// The packet's mark, four bytes.
+    Mark = 3,
     /// Index of the input device, four bytes.
     Iif = 4,
     /// Name of the input device, 16 bytes.
@@ -302,6 +304,12 @@ impl Expr {
         )
     }
 
+    /// Keeps the packet from connection tracking, if that has not seen it yet.
+    #[must_use]
+    pub fn notrack() -> Self {
+        Self::new(c"notrack", [])
+    }
+
     /// Counts packets and bytes.
     #[must_use]
     pub fn counter() -> Self {
@@ -320,16 +328,12 @@ impl Expr {
         Self::new(c"dup", [(sys::NFTNL_EXPR_DUP_SREG_DEV, Value::U32(device.0))])
     }
 
-    /// Translates the destination to the address, and with `port` to the port, in registers; ends.
+    /// Translates the destination to the address and port in registers, each if there is one; ends.
     #[must_use]
-    pub fn dnat(family: IpAddr, address: Reg, port: Option<Reg>) -> Self {
+    pub fn dnat(family: IpAddr, address: Option<Reg>, port: Option<Reg>) -> Self {
         /// `NFT_NAT_DNAT`.
         const DNAT: u32 = 1;
-        let mut expr = Self::nat(DNAT, family, address);
-        if let Some(port) = port {
-            expr.attributes.push((sys::NFTNL_EXPR_NAT_REG_PROTO_MIN, Value::U32(port.0)));
-        }
-        expr
+        Self::nat(DNAT, family, address, port)
     }
 
     /// Translates the source to the address in a register; ends.
@@ -337,20 +341,24 @@ impl Expr {
     pub fn snat(family: IpAddr, address: Reg) -> Self {
         /// `NFT_NAT_SNAT`.
         const SNAT: u32 = 0;
-        Self::nat(SNAT, family, address)
+        Self::nat(SNAT, family, Some(address), None)
     }
 
-    fn nat(kind: u32, family: IpAddr, address: Reg) -> Self {
+    fn nat(kind: u32, family: IpAddr, address: Option<Reg>, port: Option<Reg>) -> Self {
         // The families of `linux/netfilter.h`.
         let family = if family.is_ipv4() { 2 } else { 10 };
-        Self::new(
-            c"nat",
-            [
-                (sys::NFTNL_EXPR_NAT_TYPE, Value::U32(kind)),
-                (sys::NFTNL_EXPR_NAT_FAMILY, Value::U32(family)),
-                (sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, Value::U32(address.0)),
-            ],
-        )
+        let kind = [
+            (sys::NFTNL_EXPR_NAT_TYPE, Value::U32(kind)),
+            (sys::NFTNL_EXPR_NAT_FAMILY, Value::U32(family)),
+        ];
+        let mut expr = Self::new(c"nat", kind);
+        let registers = [
+            (sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, address),
+            (sys::NFTNL_EXPR_NAT_REG_PROTO_MIN, port),
+        ];
+        let loaded = registers.into_iter().filter_map(|(name, reg)| Some((name, reg?)));
+        expr.attributes.extend(loaded.map(|(name, reg)| (name, Value::U32(reg.0))));
+        expr
     }
 
     /// Translates the source to an address of the output device; ends.

@@ -112,3 +112,24 @@ fn dns_servers_add_up_and_exclude_no_dns() {
     assert!(Cli::try_parse_from(contradiction).is_err());
     assert!(Cli::try_parse_from(["vswitch", "up", "--dns-upstream", "resolver"]).is_err());
 }
+
+#[test]
+fn a_registry_is_an_option_and_its_password_stays_in_it() {
+    let up = ["up", "--underlay", "192.0.2.1", "--registry"];
+    let config = configured(&[&up[..], &["etcd://n:secret@192.0.2.9"]].concat()).unwrap();
+    let url = config.registry.unwrap();
+    assert_eq!(
+        (url.to_string().as_str(), url.user.as_deref()),
+        ("etcd://192.0.2.9:2379/vswitch", Some("n"))
+    );
+    for bad in ["etcd://n:secret@192.0.2.9:0", "n:secret@192.0.2.9", "consul://secret@192.0.2.9"] {
+        let failure = configured(&[&up[..], &[bad]].concat()).unwrap_err();
+        let report = failure.report().unwrap();
+        assert!(failure.exit() == 2 && !report.contains("secret"), "{report}");
+        assert!(report.contains("bad registry URL"), "{report}");
+    }
+    let failure = configured(&["up", "--registry", "etcd://n:secret@192.0.2.9"]).unwrap_err();
+    let report = failure.report().unwrap();
+    assert!(report.contains("--underlay") && !report.contains("secret"), "{report}");
+    assert_eq!(failure.exit(), 2);
+}

@@ -30,12 +30,29 @@ fn passwords_are_not_shown() {
     assert_eq!(url.password.as_ref().map(|password| password.reveal()), Some("pass@word"));
     assert_eq!(url.to_string(), "etcd://a:1/x");
     assert!(!format!("{url:?}").contains("pass@"), "{url:?}");
-    for bad in
-        ["etcd://node:secret@a:0", "etc://node:secret@a", "node:secret@a", "etcd://n:secret@a?x=1"]
-    {
-        let error = bad.parse::<RegistryUrl>().expect_err("bad").to_string();
-        assert!(!error.contains("secret") && error.contains("***"), "{error}");
+    for bad in [
+        "etcd://node:secret@a:0",
+        "etc://node:secret@a",
+        "node:secret@a",
+        "etcd://n:secret@a?x=1",
+        "etcd://n:x/secret@a",
+        "etcd://n:secret/x@a",
+        "etcd://n:1?secret@a",
+        "etcd://n:secret%ff@a",
+        "etcd://n@x:secret@a:0",
+        "etcd://a?password=secret",
+        "etcd://a?user=n&token=secret",
+        "consul://a?token=secret",
+        "consul://secret@a",
+        "consul://secret:x@a",
+    ] {
+        let error = bad.parse::<RegistryUrl>().expect_err(bad).to_string();
+        assert!(!error.contains("secret") && error.contains("***"), "{bad}: {error}");
     }
+    let error = "etcd://n:x/y@a".parse::<RegistryUrl>().expect_err("a slash").to_string();
+    assert!(error.contains("%2F"), "{error}");
+    let error = "etcd://a?password-file=/etc/x".parse::<RegistryUrl>().expect_err("no user");
+    assert!(error.to_string().contains("/etc/x"), "a path is no secret: {error}");
 }
 
 #[test]

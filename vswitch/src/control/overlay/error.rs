@@ -114,6 +114,9 @@ pub enum OverlayError {
         /// The network.
         network: String,
     },
+    /// The switch was started without one.
+    #[error("the switch has no registry")]
+    NoRegistry,
     /// The network has all peers that it may have.
     #[error("{0} has all of its {PEERS_MAX} peers")]
     PeersMax(String),

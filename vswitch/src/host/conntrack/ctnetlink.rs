@@ -17,6 +17,9 @@ use vswitch_sys::socket::Socket;
 
 use crate::host::limits::{NFT_ANSWER_MAX, NFT_BUFFER};
 
+/// `NLA_F_NESTED`.
+pub(super) const NESTED: u16 = 0x8000;
+
 /// Opens a connection, in the network namespace of the calling thread.
 pub(super) fn open() -> io::Result<Socket> {
     let socket = Socket::open()?;
@@ -47,7 +50,6 @@ impl Filter {
     /// The attributes of the request, as bytes: the crate loses the flags of the filter. Addresses are not among them:
     /// kernels compare those of IPv6 in reverse.
     fn attributes(self) -> Vec<u8> {
-        const NESTED: u16 = 0x8000;
         const CTA_TUPLE_ORIG: u16 = NESTED | 1;
         const CTA_TUPLE_PROTO: u16 = NESTED | 2;
         const CTA_PROTO_NUM: u16 = 1;
@@ -100,11 +102,7 @@ fn try_list(
     found: &mut impl FnMut(NetfilterProtoFamily, Vec<ConntrackAttribute>),
 ) -> io::Result<()> {
     let family = if filter.is_v4 { NetfilterProtoFamily::IPv4 } else { NetfilterProtoFamily::IPv6 };
-    let mut bytes = bytes(request(family, ConntrackMessage::Get(Vec::new())), NLM_F_DUMP);
-    bytes.extend(filter.attributes());
-    let len = (bytes.len() as u32).to_ne_bytes();
-    bytes[..len.len()].copy_from_slice(&len);
-    socket.send(&bytes)?;
+    socket.send(&request_with(family, NLM_F_DUMP, &filter.attributes()))?;
     let mut buffer = buffer();
     loop {
         for message in receive(socket, &mut buffer)? {
@@ -125,7 +123,46 @@ fn try_list(
     }
 }
 
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+/// Asks for the entry that attributes name; `None` if there is none.
+pub(super) fn get(
+    socket: &Socket,
+    family: NetfilterProtoFamily,
+    attributes: &[u8],
+) -> io::Result<Option<Vec<ConntrackAttribute>>> {
+    socket.send(&request_with(family, 0, attributes))?;
+    let mut buffer = buffer();
+    loop {
+        for message in receive(socket, &mut buffer)? {
+            match message {
+                NetlinkPayload::Error(error) => {
+                    return match error.to_io() {
+                        error if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+                        error => Err(error),
+                    };
+                }
+                NetlinkPayload::InnerMessage(message) => {
+                    if let NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes)) =
+                        message.inner
+                    {
+                        return Ok(Some(attributes));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A request for entries with these attributes.
+fn request_with(family: NetfilterProtoFamily, flags: u16, attributes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes(request(family, ConntrackMessage::Get(Vec::new())), flags);
+    bytes.extend(attributes);
+    let len = (bytes.len() as u32).to_ne_bytes();
+    bytes[..len.len()].copy_from_slice(&len);
+    bytes
+}
+
+pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::from(((value.len() + 4) as u16).to_ne_bytes());
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(value);

@@ -77,6 +77,7 @@ fn part_of_nat(old: &Rules, new: &Rules, family: ProtoFamily) -> Part {
     let has_same_rules = old.nat.masquerade == new.nat.masquerade
         && old.nat.gateways == new.nat.gateways
         && old.nat.for_others[n] == new.nat.for_others[n]
+        && old.nat.relayed[n] == new.nat.relayed[n]
         && old.nat.tracks_host[n] == new.nat.tracks_host[n]
         && (old.nat.masquerade.is_empty() || old.devices == new.devices)
         && old.allowed == new.allowed;

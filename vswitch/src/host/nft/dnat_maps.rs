@@ -179,10 +179,24 @@ fn key_from(first: Reg, v6: bool, has_address: bool) -> Vec<Expr> {
 
 /// Looks the key up in a map, and translates the destination to the value.
 pub(super) fn translate(map: &Set<'_>, v6: bool, has_port: bool) -> Vec<Expr> {
-    let any: IpAddr = match v6 {
-        false => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        true => std::net::Ipv6Addr::UNSPECIFIED.into(),
-    };
     let port = has_port.then(|| Reg::R0.after(address_field(v6).size()));
-    vec![Expr::lookup_map(Reg::R0, map, Reg::R0), Expr::counter(), Expr::dnat(any, Reg::R0, port)]
+    let translation = Expr::dnat(any(v6), Some(Reg::R0), port);
+    vec![Expr::lookup_map(Reg::R0, map, Reg::R0), Expr::counter(), translation]
+}
+
+/// Looks the key up in a map, and translates to another port of the host.
+pub(super) fn redirect(map: &Set<'_>, v6: bool, port: u16) -> Vec<Expr> {
+    vec![
+        Expr::lookup_map(Reg::R0, map, Reg::R0),
+        Expr::counter(),
+        Expr::immediate(Reg::R0, &port.to_be_bytes()),
+        Expr::dnat(any(v6), None, Some(Reg::R0)),
+    ]
+}
+
+const fn any(v6: bool) -> IpAddr {
+    match v6 {
+        false => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        true => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+    }
 }

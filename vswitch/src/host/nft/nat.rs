@@ -4,6 +4,9 @@
 //! come by other devices (`prerouting`), such as docker0: DNAT to the container for published ports (`output`), and SNAT to the gateway's address where replies would not return
 //! (`postrouting`; a masquerade does not find that address, which is of scope link or deprecated). The kernel translates no connection to ::1; `proxy` relays those.
 //!
+//! Where the kernel does not forward, DNAT leads what comes by such devices to a port of the host instead, whose sockets
+//! relay it ([`relayed`](crate::host::proxy)). Nobody else reaches that port.
+//!
 //! They also make the kernel track what the host sends while containers have flows without ports.
 //!
 //! With `--uplink kernel` the same rules apply to all hosts (`prerouting`), containers are masqueraded, and
@@ -16,12 +19,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use vswitch_sys::expr::{ADDRESS_LOCAL, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg};
+use vswitch_sys::expr::{ADDRESS_LOCAL, Base, CT_STATUS_DNAT, Cmp, Expr, Fib, Meta, Reg};
 use vswitch_sys::set::{Field, Set};
 use vswitch_sys::{Chain, ChainType, Hook};
 
-use super::build::{ChainHook, Which, Writer, address_in, device_is, padded, text};
+use super::build::{
+    ChainHook, Which, Writer, address_in, device_is, l4proto_is, padded, payload_is, text,
+};
 use super::dnat_maps::{self, Maps};
+use super::forwards::{Protocol, protocol_number};
 use super::half_closed;
 use super::ingress_sets::octets;
 use super::netdev::LOOPBACK;
@@ -55,13 +61,18 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
     maps.all().into_iter().for_each(|map| writer.put(map));
     let devices = Devices::new(writer, &rules.names());
     devices.all().into_iter().for_each(|set| writer.put(set));
-    forwards(writer, &output, &maps, v6);
+    forwards(writer, &output, &maps, |map, has_port| dnat_maps::translate(map, v6, has_port), v6);
     if rules.nat.tracks_host[usize::from(v6)] {
         // A rule that reads the state makes the kernel track.
         writer.rule(&output, &[&[Expr::ct_state(Reg::R0), Expr::accept()]]);
     }
+    let others = (&devices.switched, &maps);
     if rules.nat.for_others[usize::from(v6)] {
-        for_others(writer, &devices.switched, &maps, v6);
+        let to = |map: &Set<'_>, has_port| dnat_maps::translate(map, v6, has_port);
+        for_others(writer, others, None, to, v6);
+    } else if let Some(port) = rules.nat.relayed[usize::from(v6)] {
+        let to = |map: &Set<'_>, _| dnat_maps::redirect(map, v6, port);
+        for_others(writer, others, Some(port), to, v6);
     }
     if by_kernel {
         let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
@@ -69,7 +80,13 @@ pub(super) fn tables(writer: &mut Writer<'_>, rules: &Rules, v6: bool) {
         if !v6 {
             spare_loopback(writer, &chain);
         }
-        forwards(writer, &chain, &maps, v6);
+        forwards(
+            writer,
+            &chain,
+            &maps,
+            |map, has_port| dnat_maps::translate(map, v6, has_port),
+            v6,
+        );
         forward_only_allowed(writer, rules);
     }
     postrouting(writer, rules, &devices.bridges, v6);
@@ -103,17 +120,29 @@ impl<'a> Devices<'a> {
     }
 }
 
-/// DNAT for what comes by devices that are no uplinks. Senders that may not connect are left to the host's socket, which
-/// refuses them.
-fn for_others(writer: &mut Writer<'_>, switched: &Set<'_>, maps: &Maps<'_>, v6: bool) {
+/// DNAT for what comes by devices that are no uplinks, by an action for each map. Senders that may not connect are left to
+/// the host's socket, which refuses them. `spared`: a port of the host that nobody else may connect to.
+fn for_others(
+    writer: &mut Writer<'_>,
+    (switched, maps): (&Set<'_>, &Maps<'_>),
+    spared: Option<u16>,
+    action: impl Fn(&Set<'_>, bool) -> Vec<Expr>,
+    v6: bool,
+) {
     let published = writer.chain(c"published", ChainHook::Jump);
-    forwards(writer, &published, maps, v6);
+    forwards(writer, &published, maps, action, v6);
     let prerouting = ChainHook::Stack(ChainType::Nat, Hook::PreRouting, PRIORITY_DNAT);
     let chain = writer.chain(c"prerouting", prerouting);
+    // The host's own connections are translated at `output`.
+    writer.rule(&chain, &[&device_is(Meta::IifName, Cmp::Eq, c"lo"), &[Expr::accept()]]);
     if !v6 {
         spare_loopback(writer, &chain);
     }
     let from_switched = [Expr::meta(Meta::IifName, Reg::R0), Expr::lookup(Reg::R0, switched)];
+    let spare = spared.map(|port| spare_port(writer, port));
+    if let Some(spare) = &spare {
+        writer.rule(&chain, &[&from_switched, spare]);
+    }
     writer.rule(&chain, &[&from_switched, &[Expr::accept()]]);
     for (limited, allowed, has_address) in
         [(&maps.limited_at, &maps.allowed_at, true), (&maps.limited, &maps.allowed, false)]
@@ -125,6 +154,21 @@ fn for_others(writer: &mut Writer<'_>, switched: &Set<'_>, maps: &Maps<'_>, v6: 
         writer.rule(&chain, &[&key, &[Expr::lookup(Reg::R0, limited), Expr::accept()]]);
     }
     writer.rule(&chain, &[&[Expr::jump(c"published")]]);
+    if let Some(spare) = &spare {
+        writer.rule(&chain, &[spare]);
+    }
+}
+
+/// A jump to a chain that drops what comes for a port of the host.
+fn spare_port(writer: &mut Writer<'_>, port: u16) -> [Expr; 1] {
+    let chain = writer.chain(c"spared", ChainHook::Jump);
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let is_it = l4proto_is(protocol_number(protocol));
+        let to_port = payload_is(Base::Transport, 2, &port.to_be_bytes());
+        let drop = [Expr::counter(), Expr::drop()];
+        writer.rule(&chain, &[&is_local(Fib::Destination), &is_it, &to_port, &drop]);
+    }
+    [Expr::jump(c"spared")]
 }
 
 /// Leaves alone what comes for 127.0.0.0/8 by another device than `lo`: a translation would take it past the kernel, which
@@ -135,15 +179,23 @@ fn spare_loopback(writer: &mut Writer<'_>, chain: &Chain<'_>) {
     writer.rule(chain, &[&from_others, &to_loopback, &[Expr::accept()]]);
 }
 
-/// DNAT of published ports: at single addresses, then at all addresses of the host. An address that the host has no more
-/// is another's.
-fn forwards(writer: &mut Writer<'_>, chain: &Chain<'_>, maps: &Maps<'_>, v6: bool) {
-    let (is_local, key) = (is_local(Fib::Destination), dnat_maps::key(v6, true));
-    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.at, v6, true)]);
-    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.at_ranges, v6, false)]);
-    let key = dnat_maps::key(v6, false);
-    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.ports, v6, true)]);
-    writer.rule(chain, &[&is_local, &key, &dnat_maps::translate(&maps.ranges, v6, false)]);
+/// An action for published ports: at single addresses, then at all addresses of the host. An address that the host has no
+/// more is another's. `action`: for a map, and whether its values have a port.
+fn forwards(
+    writer: &mut Writer<'_>,
+    chain: &Chain<'_>,
+    maps: &Maps<'_>,
+    action: impl Fn(&Set<'_>, bool) -> Vec<Expr>,
+    v6: bool,
+) {
+    let is_local = is_local(Fib::Destination);
+    for (has_address, [ports, ranges]) in
+        [(true, [&maps.at, &maps.at_ranges]), (false, [&maps.ports, &maps.ranges])]
+    {
+        let key = dnat_maps::key(v6, has_address);
+        writer.rule(chain, &[&is_local, &key, &action(ports, true)]);
+        writer.rule(chain, &[&is_local, &key, &action(ranges, false)]);
+    }
 }
 
 /// Forwards replies, connections to published ports, and what networks may open, into networks; drops the rest.

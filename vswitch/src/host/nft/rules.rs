@@ -89,6 +89,8 @@ pub(crate) struct Nat {
     pub(crate) gateways: Vec<(String, IpAddr)>,
     /// IPv4 and IPv6: the kernel forwards, so that it translates for devices that are no uplinks, too.
     pub(crate) for_others: [bool; 2],
+    /// IPv4 and IPv6, where it does not: the port of the sockets that relay for these devices (`host::proxy::relayed`).
+    pub(crate) relayed: [Option<u16>; 2],
     /// Devices whose frames the switch takes itself: uplinks, host ports.
     pub(crate) switched: Vec<String>,
     /// The kernel has to track what the host sends, by IPv4 and IPv6: containers ask for flows without ports, and the

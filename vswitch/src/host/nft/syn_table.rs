@@ -11,6 +11,9 @@
 //! track the loopback device (`notrack`), SYNs pass. At `postrouting`, the host's own rules for `output` have judged. SYNs
 //! that they have translated pass.
 //!
+//! A reset that the proxy sends answers a SYN that connection tracking has forgotten, dropped as it was: it would be *invalid*,
+//! which many a host's rules drop. So the chain `untracked` takes it, by its mark, out of the tracking.
+//!
 //! The table belongs to its socket, and goes with it. A kernel that has no owners (before Linux 5.12) gets none, since it
 //! would stay after a crash.
 
@@ -28,10 +31,13 @@ use super::build::{ChainHook, Writer, device_is, l4proto_is, text};
 use super::exchange;
 use super::kernel::{NftError, table_name};
 use super::{Protocol, blocking, protocol_number};
-use crate::host::limits::{SYN_KNOWN, SYNS_KNOWN_MAX};
+use crate::host::limits::{RESET_MARK, SYN_KNOWN, SYNS_KNOWN_MAX};
 
 /// Just after `NF_IP6_PRI_NAT_SRC`.
 const PRIORITY: i32 = 101;
+
+/// `NF_IP6_PRI_RAW`: before connection tracking.
+const PRIORITY_RAW: i32 = -300;
 
 /// Bytes of a packet that are copied: headers of IPv6 and TCP with all options.
 const COPIED_LEN: u32 = 40 + 60;
@@ -162,6 +168,11 @@ fn write_rules(writer: &mut Writer<'_>, group: u16, sockets: &BTreeSet<BoundTo>)
     writer.rule(&hand_over, &[&identity, &[Expr::lookup(source, &known), Expr::accept()]]);
     let keep = [Expr::add_to(source, &known), Expr::log(group, COPIED_LEN), Expr::drop()];
     writer.rule(&hand_over, &[&identity, &keep]);
+    let at = ChainHook::Stack(ChainType::Filter, Hook::Out, PRIORITY_RAW);
+    let untracked = writer.chain(c"untracked", at);
+    let is_reset =
+        [Expr::meta(Meta::Mark, Reg::R0), Expr::cmp(Reg::R0, Cmp::Eq, &RESET_MARK.to_ne_bytes())];
+    writer.rule(&untracked, &[&is_reset, &[Expr::notrack()]]);
     let at = ChainHook::Stack(ChainType::Nat, Hook::PostRouting, PRIORITY);
     let chain = writer.chain(c"postrouting", at);
     writer.rule(&chain, &[&is_syn, &to_one, &[Expr::jump(c"hand_over")]]);

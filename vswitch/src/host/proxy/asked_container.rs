@@ -25,9 +25,9 @@ pub(super) async fn connect(to: &[SocketAddr]) -> Option<TcpStream> {
         match tokio::time::timeout(PROXY_CONNECT_MAX, TcpStream::connect(to)).await {
             Ok(Ok(container)) => return Some(container),
             Ok(Err(error)) => {
-                tracing::debug!(%to, %error, "the container refuses a client on [::1]")
+                tracing::debug!(%to, %error, "the container refuses a client of the proxy")
             }
-            Err(_) => tracing::debug!(%to, "the container does not answer a client on [::1]"),
+            Err(_) => tracing::debug!(%to, "the container does not answer a client of the proxy"),
         }
     }
     None

@@ -11,28 +11,43 @@ use std::sync::Arc;
 use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sendto, socket_with,
 };
+use socket2::SockRef;
 use wire::checksum::pseudo_v6;
 use wire::tcp::{self, Flags};
 use wire::{Protocol, ipv6};
 
+use crate::host::limits::RESET_MARK;
+
 /// Sends packets with their IPv6 headers; hears nothing.
 #[derive(Debug, Clone)]
-pub(super) struct RawSocket(Arc<OwnedFd>);
+pub(super) struct RawSockets(Arc<Sockets>);
 
-impl RawSocket {
+#[derive(Debug)]
+struct Sockets {
+    syns: OwnedFd,
+    /// Marks its packets.
+    resets: OwnedFd,
+}
+
+impl RawSockets {
     /// # Errors
     /// The kernel refuses a raw socket: the process has no `CAP_NET_RAW`.
     pub(super) fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let raw = socket_with(AddressFamily::INET6, SocketType::RAW, flags, Some(ipproto::RAW))?;
-        Ok(Self(Arc::new(raw)))
+        let (syns, resets) = (open()?, open()?);
+        SockRef::from(&resets).set_mark(RESET_MARK)?;
+        Ok(Self(Arc::new(Sockets { syns, resets })))
     }
+}
 
-    fn send(&self, packet: &[u8], to: Ipv6Addr) {
-        let to = SocketAddrV6::new(to, 0, 0, 0);
-        if let Err(error) = sendto(&*self.0, packet, SendFlags::empty(), &to) {
-            tracing::debug!(%error, "a client on [::1] is not answered, and asks again");
-        }
+fn open() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::INET6, SocketType::RAW, flags, Some(ipproto::RAW))?)
+}
+
+fn send(raw: &OwnedFd, packet: &[u8], to: Ipv6Addr) {
+    let to = SocketAddrV6::new(to, 0, 0, 0);
+    if let Err(error) = sendto(raw, packet, SendFlags::empty(), &to) {
+        tracing::debug!(%error, "a client on [::1] is not answered, and asks again");
     }
 }
 
@@ -44,12 +59,12 @@ pub(super) struct Syn {
     seq: u32,
     /// Without data, which no socket of the proxy takes.
     packet: Vec<u8>,
-    raw: RawSocket,
+    raw: RawSockets,
 }
 
 impl Syn {
     /// Reads a packet, which may be cut off after its TCP header; `None` if it is no SYN, or has extension headers.
-    pub(super) fn read(packet: &[u8], raw: &RawSocket) -> Option<Self> {
+    pub(super) fn read(packet: &[u8], raw: &RawSockets) -> Option<Self> {
         let ip = ipv6::Packet::new_quoted(packet).ok()?;
         let segment = tcp::Packet::new_checked(packet.get(ipv6::HEADER_LEN..)?).ok()?;
         let is_syn = segment.flags().contains(Flags::SYN)
@@ -74,13 +89,13 @@ impl Syn {
 
     /// Sends it to the listening socket.
     pub(super) fn repeat(&self) {
-        self.raw.send(&self.packet, self.to.0);
+        send(&self.raw.0.syns, &self.packet, self.to.0);
     }
 
     /// Tells the client that nobody listens.
     pub(super) fn refuse(&self) {
         match self.reset() {
-            Ok(packet) => self.raw.send(&packet, self.client.0),
+            Ok(packet) => send(&self.raw.0.resets, &packet, self.client.0),
             Err(error) => tracing::debug!(%error, "no reset for a client on [::1]"),
         }
     }

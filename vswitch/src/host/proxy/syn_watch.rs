@@ -21,7 +21,7 @@ use vswitch_sys::log_group;
 use vswitch_sys::query::{self, Answer};
 use vswitch_sys::socket::Socket;
 
-use super::syn::{RawSocket, Syn};
+use super::syn::{RawSockets, Syn};
 use crate::host::limits::{
     NFT_ANSWER_MAX, PROXY_ERROR_PAUSE, PROXY_SYNS_MAX, SYN_BUFFER, SYN_GROUP, SYN_GROUPS_TRIED,
 };
@@ -188,7 +188,7 @@ impl SynWatch {
     }
 
     async fn load(&self) -> Result<State, WatchError> {
-        let raw = RawSocket::open().map_err(WatchError::Raw)?;
+        let raw = RawSockets::open().map_err(WatchError::Raw)?;
         let (socket, group) = bind_group().map_err(WatchError::Group)?;
         let socket = datagrams(socket).map_err(WatchError::Group)?;
         let task = Task::spawn(watch(socket, raw, self.listeners.clone()));
@@ -244,7 +244,7 @@ fn datagrams(socket: Socket) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket)
 }
 
-async fn watch(socket: UdpSocket, raw: RawSocket, listeners: SynListeners) {
+async fn watch(socket: UdpSocket, raw: RawSockets, listeners: SynListeners) {
     let mut buffer = vec![0_u8; usize::from(u16::MAX) + 1];
     loop {
         match socket.recv(&mut buffer).await {

@@ -2,12 +2,13 @@
 //!
 //! # Theory of operation
 //!
-//! One task reads the published socket and writes each datagram to the socket of its client at once, so a burst waits in
+//! One task reads a published socket ([`UdpSource`]) and writes each datagram to the socket of its client at once, so a burst waits in
 //! the buffer of the published socket, which the kernel bounds in bytes. A task for each client returns the answers.
 //!
 //! A client ends
 //! - when neither side sends for [`PROXY_CLIENT_IDLE`], the mapping timeout of the switch (RFC 4787, REQ-5);
-//! - as the least recently used, when there are [`PROXY_CLIENTS_MAX`], or no descriptors;
+//! - as the least recently used, when there are as many as may be, or no descriptors;
+//! - with its publication;
 //! - when the container refuses its datagrams. If no answer has come yet, the next address of the container gets those
 //!   that are kept ([`PROXY_UNANSWERED_BYTES`]); when all have refused, the client is told.
 
@@ -17,18 +18,20 @@ mod tests;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::counters::{CLIENTS_EVICTED, DATAGRAMS_DROPPED};
-use super::refuse;
+use super::counters::DATAGRAMS_DROPPED;
+use super::udp_client::Client;
+use super::udp_source::{Answering, Destination, UdpSource};
 use crate::host::limits::{
-    PROXY_CLIENT_IDLE, PROXY_CLIENTS_MAX, PROXY_ERROR_PAUSE, PROXY_SEND_MAX, PROXY_UNANSWERED_BYTES,
+    PROXY_CLIENT_IDLE, PROXY_ERROR_PAUSE, PROXY_SEND_MAX, PROXY_UNANSWERED_BYTES,
 };
 
 /// The longest datagram.
@@ -43,11 +46,12 @@ struct Shared {
 }
 
 #[derive(Debug)]
-struct Client {
+struct Flow {
     id: u64,
     socket: Arc<UdpSocket>,
     shared: Arc<Shared>,
     answers: AbortHandle,
+    destination: Destination,
     /// The container's address, by its position, and how many were tried.
     target: usize,
     tried: usize,
@@ -59,30 +63,26 @@ struct Client {
 /// The end of a client's task.
 #[derive(Debug)]
 struct Ended {
-    client: SocketAddr,
+    client: Client,
     id: u64,
     is_refused: bool,
 }
 
 #[derive(Debug)]
 struct Relay {
-    published: Arc<UdpSocket>,
-    targets: Vec<SocketAddr>,
-    /// The target that new clients begin with.
-    preferred: usize,
-    clients: HashMap<SocketAddr, Client>,
+    source: UdpSource,
+    flows: HashMap<Client, Flow>,
     answers: JoinSet<Ended>,
     turn: Arc<AtomicU64>,
     next_id: u64,
 }
 
-/// Relays datagrams to one port as long as it is polled.
-pub(super) async fn relay_all(socket: UdpSocket, to: Vec<SocketAddr>) {
+/// Relays datagrams as long as it is polled.
+pub(super) async fn relay_all(source: UdpSource) {
+    let mut ends = source.ends();
     let mut relay = Relay {
-        published: Arc::new(socket),
-        targets: to,
-        preferred: 0,
-        clients: HashMap::new(),
+        source,
+        flows: HashMap::new(),
         answers: JoinSet::new(),
         turn: Arc::default(),
         next_id: 0,
@@ -96,10 +96,13 @@ pub(super) async fn relay_all(socket: UdpSocket, to: Vec<SocketAddr>) {
                     relay.handle_end(ended).await;
                 }
             }
-            received = relay.published.recv_from(&mut buffer) => match received {
+            () = changed(&mut ends) => relay.forget_ended(),
+            received = relay.source.receive(&mut buffer) => match received {
                 Ok((len, client)) => relay.handle_datagram(client, &buffer[..len]).await,
+                // One that the kernel does not track.
+                Err(error) if error.kind() == ErrorKind::NotFound => DATAGRAMS_DROPPED.count(),
                 Err(error) => {
-                    tracing::debug!(%error, "cannot receive datagrams to [::1]");
+                    tracing::debug!(%error, "cannot receive datagrams to published ports");
                     tokio::time::sleep(PROXY_ERROR_PAUSE).await;
                 }
             },
@@ -107,137 +110,178 @@ pub(super) async fn relay_all(socket: UdpSocket, to: Vec<SocketAddr>) {
     }
 }
 
+/// Waits until publications end; forever if they end with the source.
+async fn changed(ends: &mut Option<watch::Receiver<()>>) {
+    let has_changed = match ends {
+        Some(ends) => ends.changed().await.is_ok(),
+        None => false,
+    };
+    if !has_changed {
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Relay {
-    async fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8]) {
-        if !self.clients.contains_key(&from) && !self.add(from, self.preferred, 1).await {
-            DATAGRAMS_DROPPED.count();
-            return;
+    async fn handle_datagram(&mut self, client: Client, datagram: &[u8]) {
+        if !self.flows.contains_key(&client) {
+            let Some(destination) = self.source.destination(&client) else {
+                // Its publication has ended.
+                return self.source.refuse(&client);
+            };
+            let target = destination.targets.preferred();
+            if !self.add(client, destination, (target, 1)).await {
+                DATAGRAMS_DROPPED.count();
+                return;
+            }
         }
-        let may_try_others = self.targets.len() > 1;
-        let Some(client) = self.clients.get_mut(&from) else { return };
-        client.shared.used.store(self.turn.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        client.keep(datagram, may_try_others);
-        match client.send(datagram).await {
+        let Some(flow) = self.flows.get_mut(&client) else { return };
+        flow.shared.used.store(self.turn.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        flow.keep(datagram);
+        match flow.send(datagram).await {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                 // About an earlier datagram. This one is sent again, or answered likewise.
-                if self.targets.len() > client.tried && !client.is_answered() {
-                    self.try_next(from).await;
-                } else if client.send(datagram).await.is_err() {
-                    self.refuse(from);
+                if flow.may_try_next() {
+                    self.try_next(client).await;
+                } else if flow.send(datagram).await.is_err() {
+                    self.refuse(client);
                 }
             }
             Err(error) => {
                 DATAGRAMS_DROPPED.count();
-                tracing::debug!(%from, %error, "a datagram to [::1] is dropped");
+                tracing::debug!(?client, %error, "a datagram to a published port is dropped");
             }
         }
     }
 
     async fn handle_end(&mut self, ended: Ended) {
-        let Some(client) = self.clients.get(&ended.client) else { return };
-        if client.id != ended.id {
+        let Some(flow) = self.flows.get(&ended.client) else { return };
+        if flow.id != ended.id {
             return;
         }
-        let may_try_others = client.tried < self.targets.len() && !client.is_answered();
-        match (ended.is_refused, may_try_others) {
+        match (ended.is_refused, flow.may_try_next()) {
             (true, true) => self.try_next(ended.client).await,
             (true, false) => self.refuse(ended.client),
             (false, _) => self.remove(ended.client),
         }
     }
 
+    /// Forgets clients whose publications have ended.
+    fn forget_ended(&mut self) {
+        for (_, flow) in self.flows.extract_if(|_, flow| flow.destination.is_over()) {
+            flow.answers.abort();
+        }
+    }
+
     /// Sends what is kept to the next address of the container.
-    async fn try_next(&mut self, from: SocketAddr) {
-        let Some(former) = self.clients.remove(&from) else { return };
+    async fn try_next(&mut self, client: Client) {
+        let Some(former) = self.flows.remove(&client) else { return };
         former.answers.abort();
-        let target = (former.target + 1) % self.targets.len();
-        self.preferred = target;
-        if !self.add(from, target, former.tried + 1).await {
+        let target = former.destination.targets.prefer_after(former.target);
+        if !self.add(client, former.destination, (target, former.tried + 1)).await {
             return;
         }
-        let Some(client) = self.clients.get_mut(&from) else { return };
+        let Some(flow) = self.flows.get_mut(&client) else { return };
         for datagram in &former.unanswered {
-            if client.send(datagram).await.is_err() {
+            if flow.send(datagram).await.is_err() {
                 DATAGRAMS_DROPPED.count();
             }
         }
-        (client.unanswered, client.unanswered_bytes) = (former.unanswered, former.unanswered_bytes);
+        (flow.unanswered, flow.unanswered_bytes) = (former.unanswered, former.unanswered_bytes);
     }
 
     /// Tells a client that the container refuses, and forgets it.
-    fn refuse(&mut self, from: SocketAddr) {
-        self.remove(from);
-        let told = self.published.local_addr().and_then(|at| refuse::port_unreachable(from, at));
-        if let Err(error) = told {
-            refuse::log(from, &error);
+    fn refuse(&mut self, client: Client) {
+        self.remove(client);
+        self.source.refuse(&client);
+    }
+
+    fn remove(&mut self, client: Client) {
+        if let Some(flow) = self.flows.remove(&client) {
+            flow.answers.abort();
         }
     }
 
-    fn remove(&mut self, from: SocketAddr) {
-        if let Some(client) = self.clients.remove(&from) {
-            client.answers.abort();
-        }
-    }
-
-    /// Adds a client; false if it has no socket.
-    async fn add(&mut self, from: SocketAddr, target: usize, tried: usize) -> bool {
-        let Some(&to) = self.targets.get(target) else { return false };
-        if self.clients.len() >= PROXY_CLIENTS_MAX {
+    /// Adds a client; false if it has no socket to the target.
+    async fn add(
+        &mut self,
+        client: Client,
+        destination: Destination,
+        (target, tried): (usize, usize),
+    ) -> bool {
+        let Some(&to) = destination.targets.addresses.get(target) else { return false };
+        if self.flows.len() >= self.source.clients_max() {
             self.evict();
         }
-        let mut socket = connect(to).await;
-        if socket.is_err() && self.evict() {
+        let mut opened = self.open(to).await;
+        if opened.is_err() && self.evict() {
             // Perhaps no descriptor was left.
-            socket = connect(to).await;
+            opened = self.open(to).await;
         }
-        let socket = match socket {
-            Ok(socket) => Arc::new(socket),
+        let (socket, back) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
-                tracing::debug!(%from, %to, %error, "datagrams to [::1] are not relayed");
+                tracing::debug!(?client, %to, %error, "datagrams to a published port are not relayed");
                 return false;
             }
         };
         self.next_id += 1;
         let (id, shared) = (self.next_id, Arc::<Shared>::default());
         let answers = Answers {
-            client: from,
+            client,
             socket: Arc::clone(&socket),
-            // A weak reference, so that the port is free when the relay has ended.
-            back: Arc::downgrade(&self.published),
+            back,
             shared: Arc::clone(&shared),
             turn: Arc::clone(&self.turn),
         };
         let answers = self.answers.spawn(async move {
             let is_refused = answers.relay().await;
-            Ended { client: from, id, is_refused }
+            Ended { client, id, is_refused }
         });
         let (unanswered, unanswered_bytes) = (Vec::new(), 0);
-        let client =
-            Client { id, socket, shared, answers, target, tried, unanswered, unanswered_bytes };
-        self.clients.insert(from, client);
+        let flow = Flow {
+            id,
+            socket,
+            shared,
+            answers,
+            destination,
+            target,
+            tried,
+            unanswered,
+            unanswered_bytes,
+        };
+        self.flows.insert(client, flow);
         true
+    }
+
+    /// The sockets of a client: towards the container, and for its answers.
+    async fn open(&self, to: SocketAddr) -> io::Result<(Arc<UdpSocket>, Answering)> {
+        Ok((Arc::new(connect(to).await?), self.source.answering()))
     }
 
     /// Forgets the least recently used client.
     fn evict(&mut self) -> bool {
-        let used =
-            |(_, client): &(&SocketAddr, &Client)| client.shared.used.load(Ordering::Relaxed);
-        let Some((&oldest, _)) = self.clients.iter().min_by_key(used) else { return false };
-        CLIENTS_EVICTED.count();
+        let used = |(_, flow): &(&Client, &Flow)| flow.shared.used.load(Ordering::Relaxed);
+        let Some((&oldest, _)) = self.flows.iter().min_by_key(used) else { return false };
+        self.source.evicted().count();
         self.remove(oldest);
         true
     }
 }
 
-impl Client {
+impl Flow {
     fn is_answered(&self) -> bool {
         self.shared.is_answered.load(Ordering::Relaxed)
     }
 
+    /// Whether the container has an address that was not tried, and none has answered.
+    fn may_try_next(&self) -> bool {
+        self.tried < self.destination.targets.addresses.len() && !self.is_answered()
+    }
+
     /// Keeps a datagram for the container's next address.
-    fn keep(&mut self, datagram: &[u8], may_try_others: bool) {
-        if !may_try_others || self.is_answered() {
+    fn keep(&mut self, datagram: &[u8]) {
+        if self.destination.targets.addresses.len() < 2 || self.is_answered() {
             self.unanswered = Vec::new();
         } else if self.unanswered_bytes + datagram.len() <= PROXY_UNANSWERED_BYTES {
             self.unanswered_bytes += datagram.len().max(1);
@@ -266,9 +310,9 @@ async fn connect(to: SocketAddr) -> io::Result<UdpSocket> {
 
 /// The answers to one client.
 struct Answers {
-    client: SocketAddr,
+    client: Client,
     socket: Arc<UdpSocket>,
-    back: Weak<UdpSocket>,
+    back: Answering,
     shared: Arc<Shared>,
     turn: Arc<AtomicU64>,
 }
@@ -296,9 +340,10 @@ impl Answers {
                     self.shared.is_answered.store(true, Ordering::Relaxed);
                     let turn = self.turn.fetch_add(1, Ordering::Relaxed);
                     self.shared.used.store(turn, Ordering::Relaxed);
-                    let Some(back) = self.back.upgrade() else { return false };
-                    if back.send_to(&answer, self.client).await.is_err() {
-                        DATAGRAMS_DROPPED.count();
+                    match self.back.send(&self.client, &answer).await {
+                        Some(Ok(())) => {}
+                        Some(Err(_)) => DATAGRAMS_DROPPED.count(),
+                        None => return false,
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -309,7 +354,7 @@ impl Answers {
 
     /// The container refuses; any other error ends the client as well.
     fn is_refusal(&self, error: &io::Error) -> bool {
-        tracing::debug!(client = %self.client, %error, "no answers for a client on [::1]");
+        tracing::debug!(client = ?self.client, %error, "no answers for a client of a published port");
         error.kind() == ErrorKind::ConnectionRefused
     }
 }

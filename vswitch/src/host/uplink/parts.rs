@@ -20,11 +20,11 @@ use super::{
 };
 use crate::host::Netlink;
 use crate::host::nft::{Firewall, Forward, Forwards, TablesParts};
+use crate::host::proxy::relayed::{RelayProxy, RelaySockets};
 use crate::host::proxy::syn_watch::SynWatch;
 use crate::host::reserve::reserved_ports::{ReservedPorts, ReservedPortsParts};
 use crate::host::reserve::snat_lock::SnatRangeLock;
 use crate::host::reserve::sockets::PortReservation;
-use crate::host::stale_flows::StaleFlows;
 
 /// A published port or range, with the sockets that reserve it.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ pub(crate) struct UplinkParts {
     untaken: UplinkTaps,
     tables: TablesParts,
     published: Vec<PublishedParts>,
+    relay: Option<RelaySockets>,
     reserved: Option<ReservedPortsParts>,
     /// The sockets of claimed SNAT ports.
     held: SharedHeldBlocks,
@@ -64,6 +65,7 @@ impl Uplink {
             untaken,
             entries,
             syns,
+            relay,
             reserved,
             held,
             snat_lock,
@@ -81,6 +83,10 @@ impl Uplink {
             }
             published.push(PublishedParts { forward, reservation });
         }
+        let relay = match relay {
+            Some(relay) => Some(relay.into_parts().await),
+            None => None,
+        };
         let (fixed, networks, state, tables) = shared.into_parts()?;
         let taps = state.links.into_iter().filter_map(|link| Some((link.device, link.tap?)));
         let taps = taps.collect();
@@ -93,6 +99,7 @@ impl Uplink {
             untaken,
             tables,
             published,
+            relay,
             reserved,
             held,
             snat_lock,
@@ -114,6 +121,8 @@ impl Uplink {
         let forwarding = parts.forwarding.map(Forwarding::from_parts);
         let loaded = parts.tables.rules().clone();
         let firewall = Firewall::from_parts(parts.tables);
+        let relay = parts.relay.map(RelayProxy::from_parts).transpose();
+        let relay = relay.map_err(UplinkError::Proxy)?;
         let fixed = parts.fixed;
         let (snat, untaken) = (fixed.config.reserved_snat(), parts.untaken);
         let config = &fixed.config;
@@ -135,6 +144,9 @@ impl Uplink {
             entries.push(Entry::serve(forward, reservation, &syns)?);
         }
         syns.change(&BTreeSet::new(), &proxied_sockets(&entries)).await;
+        if let Some(relay) = &relay {
+            relay.change(&[], &published).await;
+        }
         let (Followed { monitor, neigh_requests, portless }, states) =
             follow(monitor, &shared, state);
         let uplink = Self {
@@ -146,7 +158,7 @@ impl Uplink {
             published,
             entries,
             syns,
-            stale_flows: StaleFlows::default(),
+            relay,
             reserved,
             snat,
             held: parts.held,

@@ -77,15 +77,25 @@ impl Uplink {
             let ranges = stay.chain(come).map(|it| it.published.ports.clone());
             self.reserved.change(&self.snat.union(&PortSet::from_ranges(ranges)))?;
         }
+        // First its clients: without rules, the kernel would not translate their resets.
+        self.relay(gone, new).await;
         if let Err(error) = self.shared.publish(forwards.clone()).await {
+            self.relay(new, gone).await;
             self.reserved.change(&self.reserved_by_entries())?;
             return Err(error.into());
         }
         self.adopt(start..start + gone.len(), plan).await;
         self.published = forwards.clone();
         let local = self.shared.local().await;
-        self.stale_flows.note(gone, new, local);
+        self.shared.stale_flows().note(gone, new, local);
         Ok(())
+    }
+
+    /// Relays to other publications for devices that are no uplinks.
+    pub(super) async fn relay(&self, gone: &[Arc<Forward>], new: &[Arc<Forward>]) {
+        if let Some(relay) = &self.relay {
+            relay.change(gone, new).await;
+        }
     }
 
     /// Reserves what is new. `affected`: positions of entries that change or go.
@@ -104,7 +114,9 @@ impl Uplink {
             let reservation = match former {
                 Some(n) => Err(n),
                 None => {
-                    let held = self.held.lock().lend(&forward.published);
+                    let mut held = self.held.lock().lend(&forward.published);
+                    let own = self.relay.as_ref().and_then(|it| it.port_of(&forward.published));
+                    held.extend(own);
                     Ok(sockets::reserve_ports(&forward.published, &held)?)
                 }
             };
@@ -159,7 +171,7 @@ impl Uplink {
 
     /// Flows of the kernel to ports that closed or opened, for waiting until they have ended.
     pub(crate) fn stale_flows(&self) -> StaleFlows {
-        self.stale_flows.clone()
+        self.shared.stale_flows().clone()
     }
 
     fn reserved_by_entries(&self) -> PortSet {

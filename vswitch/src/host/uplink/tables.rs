@@ -13,15 +13,18 @@ use super::state::{LinkState, UplinkState};
 use super::{Config, HostNetwork, Mode};
 use crate::host::limits::{PORTLESS_KEPT, PORTLESS_MAX};
 use crate::host::nft::{
-    AllowedForward, Firewall, Forwards, IngressRedirect, Nat, NftError, PortBlock, RedirectLink,
-    Rules, TablesParts,
+    AllowedForward, Firewall, Forward, Forwards, IngressRedirect, Nat, NftError, PortBlock,
+    Protocol, RedirectLink, Rules, TablesParts,
 };
 use crate::host::own_flows::Flow;
+use crate::host::stale_flows::StaleFlows;
 
 /// Settings that stay the same as long as the uplink lives.
 #[derive(Debug, Clone)]
 pub(super) struct Fixed {
     pub(super) config: Config,
+    /// IPv4 and IPv6: the port of the proxy for devices that are no uplinks.
+    pub(super) relayed: [Option<u16>; 2],
 }
 
 impl Fixed {
@@ -63,6 +66,7 @@ impl Fixed {
             masquerade,
             gateways: gateways.collect(),
             for_others: if is_own { state.forwarding } else { [false; 2] },
+            relayed: [0, 1].map(|n| self.relayed[n].filter(|_| is_own && !state.forwarding[n])),
             switched: present.map(|link| link.device.clone()).collect(),
             tracks_host: [false; 2],
         };
@@ -98,6 +102,7 @@ fn v6(address: &IpAddr) -> Option<std::net::Ipv6Addr> {
 pub(super) struct Shared {
     fixed: Arc<Fixed>,
     inner: Arc<Mutex<Inner>>,
+    stale_flows: StaleFlows,
 }
 
 #[derive(Debug)]
@@ -127,7 +132,12 @@ impl Shared {
         let (forwards, portless, of_host) = (Forwards::default(), BTreeMap::new(), BTreeSet::new());
         let inner =
             Inner { firewall, networks, forwards, state, blocks, portless, of_host, loaded };
-        Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
+        Ok(Self::with(fixed, inner))
+    }
+
+    fn with(fixed: Fixed, inner: Inner) -> Self {
+        let stale_flows = StaleFlows::new(fixed.relayed);
+        Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)), stale_flows }
     }
 
     /// Gives up the tables without deleting them. Nobody else may use them.
@@ -154,15 +164,27 @@ impl Shared {
         let mut inner =
             Inner { firewall, networks, forwards, state, blocks, portless, of_host, loaded };
         inner.load(rules).await?;
-        Ok(Self { fixed: Arc::new(fixed), inner: Arc::new(Mutex::new(inner)) })
+        Ok(Self::with(fixed, inner))
     }
 
     /// Loads the rules for another state, if they differ.
     pub(super) async fn adapt(&self, state: &UplinkState) -> Result<(), NftError> {
         let mut inner = self.inner.lock().await;
         let rules = self.fixed.rules(state, &inner.networks, &inner.forwards, &inner.blocks);
-        inner.state = state.clone();
-        inner.load(rules).await
+        let former = std::mem::replace(&mut inner.state, state.clone());
+        inner.load(rules).await?;
+        if former.forwarding != state.forwarding {
+            // The kernel translates otherwise from now on, and would go on with flows as they began.
+            let is_udp = |one: &&Arc<Forward>| one.published.protocol == Protocol::Udp;
+            let udp: Vec<_> = inner.forwards.iter().filter(is_udp).cloned().collect();
+            self.stale_flows.note(&udp, &[], state.local.clone());
+        }
+        Ok(())
+    }
+
+    /// Flows of the kernel to ports that closed or opened.
+    pub(super) fn stale_flows(&self) -> &StaleFlows {
+        &self.stale_flows
     }
 
     /// Loads the rules again, whatever the kernel has of them: they name a device that was made again.

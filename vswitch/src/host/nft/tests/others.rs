@@ -7,7 +7,8 @@ const NEAR: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 2);
 /// An address that another machine has now.
 const MOVED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
 
-/// Ports at 127.0.0.1 are the host's alone; at an address that another machine has now, they are that machine's.
+/// Ports at 127.0.0.1 are the host's alone, also where a proxy relays; at an address that another machine has now, they
+/// are that machine's.
 #[test]
 fn ports_at_addresses_of_others_are_not_translated() {
     in_namespace(|| {
@@ -18,7 +19,7 @@ fn ports_at_addresses_of_others_are_not_translated() {
         run("sysctl -qw net.ipv4.ip_forward=1");
         // Where rules have translated it to. A packet to a loopback address gets no further.
         nft("table ip probe { chain translated { type filter hook prerouting priority -90;
-            iifname \"docker0\" ip daddr 10.99.0.5 counter comment \"translated\"
+            iifname \"docker0\" ct status dnat counter comment \"translated\"
             }
             }");
         let translated = || {
@@ -39,6 +40,8 @@ fn ports_at_addresses_of_others_are_not_translated() {
             let single = single.into_iter().zip(9000..).map(|(at, port)| forward(at, port, port));
             single.chain([forward(Some(local), 9100, 9110), forward(Some(MOVED), 9200, 9210)])
         };
+        let relayed =
+            Nat { forwards: forwards().collect(), relayed: [Some(40_000); 2], ..Nat::default() };
         let own = Nat { forwards: forwards().collect(), for_others: [true; 2], ..Nat::default() };
         let by_kernel = Nat {
             forwards: forwards().collect(),
@@ -46,7 +49,7 @@ fn ports_at_addresses_of_others_are_not_translated() {
             ..Nat::default()
         };
         let mut source = 1;
-        for (mode, nat) in [("own", own), ("kernel", by_kernel)] {
+        for (mode, nat) in [("relayed", relayed), ("own", own), ("kernel", by_kernel)] {
             let mut rules = Rules { nat, ..host.rules(Vec::new()) };
             if mode == "kernel" {
                 rules.redirect = None;

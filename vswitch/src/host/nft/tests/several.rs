@@ -83,6 +83,7 @@ fn with_forwards(host: &Host, forwards: Vec<Forward>) -> Rules {
         masquerade: Vec::new(),
         gateways: Vec::new(),
         for_others: [false; 2],
+        relayed: [Some(40_000); 2],
         switched: Vec::new(),
         tracks_host: [false; 2],
     };

@@ -29,7 +29,8 @@ pub(in super::super) fn syn_from(port: u16) -> Syn {
 }
 
 fn read(packet: &[u8]) -> Option<Syn> {
-    Syn::read(packet, &RawSocket(Arc::new(std::fs::File::open("/dev/null").expect("it").into())))
+    let null = || OwnedFd::from(std::fs::File::open("/dev/null").expect("it"));
+    Syn::read(packet, &RawSockets(Arc::new(Sockets { syns: null(), resets: null() })))
 }
 
 fn segment(packet: &[u8]) -> (tcp::Packet<&[u8]>, bool) {

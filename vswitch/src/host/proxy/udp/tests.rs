@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::host::limits::PROXY_CLIENTS_MAX;
+use crate::host::proxy_counters::CLIENTS_EVICTED;
 
 const MAX: Duration = Duration::from_secs(5);
 
@@ -20,7 +22,7 @@ async fn each_client_gets_its_own_answers() {
     let container = at("127.0.0.1:0").await;
     let published = at("127.0.0.1:0").await;
     let (to, address) = (container.local_addr().unwrap(), published.local_addr().unwrap());
-    let proxy = tokio::spawn(relay_all(published, vec![to]));
+    let proxy = tokio::spawn(relay_all(UdpSource::loopback(published, vec![to])));
     let clients = [at("127.0.0.1:0").await, at("127.0.0.1:0").await];
     let mut seen = Vec::new();
     for turn in [b"a", b"b"] {
@@ -43,7 +45,7 @@ async fn each_client_gets_its_own_answers() {
 async fn with_container() -> (tokio::task::JoinHandle<()>, SocketAddr, UdpSocket) {
     let (container, published) = (at("127.0.0.1:0").await, at("127.0.0.1:0").await);
     let (to, address) = (container.local_addr().unwrap(), published.local_addr().unwrap());
-    (tokio::spawn(relay_all(published, vec![to])), address, container)
+    (tokio::spawn(relay_all(UdpSource::loopback(published, vec![to]))), address, container)
 }
 
 /// A client beyond the limit is served, and the least recently used is forgotten: it is somebody else when it comes again.
@@ -122,7 +124,7 @@ async fn the_second_address_gets_what_the_first_refused() {
     let (container, published) = (at("127.0.0.1:0").await, at("127.0.0.1:0").await);
     let (second, address) = (container.local_addr().unwrap(), published.local_addr().unwrap());
     let first = at("127.0.0.1:0").await.local_addr().unwrap();
-    let proxy = tokio::spawn(relay_all(published, vec![first, second]));
+    let proxy = tokio::spawn(relay_all(UdpSource::loopback(published, vec![first, second])));
     // One datagram alone: the refusal is not that of another one's sending.
     let single = at("127.0.0.1:0").await;
     single.send_to(b"one", address).await.unwrap();
