@@ -6,7 +6,7 @@ use testkit::{Netns, Process, wait_for};
 
 use super::super::SOON;
 use super::super::sites::{Family, balanced};
-use super::nodes::{Nodes, resolves};
+use super::nodes::{Nodes, remotes, resolves};
 use crate::harness::Container;
 
 const FIXED: &str = "10.50.0.77";
@@ -31,9 +31,11 @@ fn a_fixed_address_of_another_node_is_refused() {
     n2.fails(&attach("10.50.0.1"), &[1, 2], "10.50.0.1");
     n2.fails(&attach("10.99.0.9"), &[1, 2], "10.99.0.9");
     assert!(n2.ls().iter().all(|port| port.name != "b"), "a refusal attaches nothing");
-    n1.ok(&["detach", "a", "--network", "blue"]);
+    n1.ok(&["detach", "a"]);
+    let stays = nodes.container(0, "stays");
     let b = Container::attach(n2, netns, "b", &["--network", "blue", "--ip", FIXED]);
     assert_eq!(b.v4().to_string(), FIXED);
+    stays.ping_soon(b.v4(), SOON);
     n1.netns().ping_soon(b.v4(), SOON);
     drop(a);
 }
@@ -52,7 +54,7 @@ fn a_container_moves_between_hosts_under_ping() {
         let ping = ping_all_along(&c, FIXED);
         std::thread::sleep(Duration::from_millis(300));
         let begin = Instant::now();
-        nodes.hosts[1 - to_node].ok(&["detach", "a", "--network", "blue"]);
+        nodes.hosts[1 - to_node].ok(&["detach", "a"]);
         let moved = nodes.container_with(to_node, "a", &fixed);
         c.ping_soon(to, SOON);
         observer.ping_soon(to, SOON);
@@ -67,10 +69,15 @@ fn a_container_moves_between_hosts_under_ping() {
         a = moved;
     }
     nodes.hosts.iter().for_each(balanced);
-    wait_for("the address is announced once", SOON, || {
-        let port = nodes.hosts[0].inspect("a").port;
-        port.node.as_deref() == Some("n1")
-    });
+    for host in &nodes.hosts[1..] {
+        let mut found = Vec::new();
+        let is_on_n1 = || {
+            found = remotes(host);
+            found.retain(|(name, _)| name.as_deref() == Some("a"));
+            found.iter().map(|(_, node)| node.as_str()).collect::<Vec<_>>() == ["n1", "n1"]
+        };
+        wait_for("it is on n1 only", SOON, is_on_n1);
+    }
     drop(a);
 }
 

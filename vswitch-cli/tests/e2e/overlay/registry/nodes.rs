@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use testkit::{Etcd, Netns, Snapshot, join, wait_for};
 use vswitch_api::network::NetworkDetail;
+use vswitch_api::overlay::RemoteEndpoint;
 use vswitch_api::registry::RegistryStatus;
 
 use super::super::SOON;
@@ -122,16 +123,30 @@ impl Nodes {
     }
 }
 
-/// The node's part in the registry.
+/// The node's part in the registry. The command fails while the registry is away.
 #[track_caller]
 pub(super) fn status(host: &Host) -> RegistryStatus {
-    serde_json::from_value(host.json(&["registry", "status"])).expect("RegistryStatus")
+    let output = host.vswitch(&["--format", "json", "registry", "status"]);
+    let status: RegistryStatus =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output}"));
+    let is_well = status.connected && status.problem.is_none();
+    assert_eq!(output.status.success(), is_well, "{output}");
+    status
 }
 
 /// A network as a node has it.
 #[track_caller]
 pub(super) fn network(host: &Host, name: &str) -> NetworkDetail {
     serde_json::from_value(host.json(&["network", "inspect", name])).expect("NetworkDetail")
+}
+
+/// Endpoints on other nodes that a node has for `blue`: name, which the host's own has not, and node.
+#[track_caller]
+pub(super) fn remotes(host: &Host) -> Vec<(Option<String>, String)> {
+    let blue = network(host, "blue");
+    assert_eq!(blue.remote_endpoints.len(), blue.remote_endpoints_total);
+    let pair = |it: &RemoteEndpoint| (it.name.clone(), it.node.clone());
+    blue.remote_endpoints.iter().map(pair).collect()
 }
 
 pub(super) fn has_network(host: &Host, name: &str) -> bool {
@@ -143,7 +158,7 @@ pub(super) fn has_network(host: &Host, name: &str) -> bool {
 #[track_caller]
 pub(super) fn resolve(container: &Container, name: &str, record_type: &str) -> Vec<IpAddr> {
     let server = format!("@{}", container.gateway());
-    let dig = ["dig", &server, "+short", "+tries=2", "+timeout=2", name, record_type];
+    let dig = ["dig", &server, "+short", "+tries=2", "+timeout=2", "-q", name, "-t", record_type];
     let mut addresses: Vec<_> =
         container.exec(&dig).stdout.lines().filter_map(|line| line.parse().ok()).collect();
     addresses.sort();

@@ -47,7 +47,7 @@ fn without_etcd_traffic_and_attachments_go_on() {
     late.ping(a.v4());
     resolves(&late, "b", &[b.v4()]);
     let [n1, n2] = &nodes.hosts[..] else { panic!("two hosts") };
-    n1.ok(&["detach", "leaving", "--network", "blue"]);
+    n1.ok(&["detach", "leaving"]);
     assert!(status(n1).queued > 0, "{:#?}", status(n1));
     let summary = n1.status().registry.expect("a registry");
     assert!(!summary.connected && summary.problem.is_some(), "{summary:?}");
@@ -56,13 +56,15 @@ fn without_etcd_traffic_and_attachments_go_on() {
     let attach = ["attach", "--netns", netns.name(), "--name", "fixed", "--network", "blue"];
     n1.fails(&[&attach[..], &["--ip", "10.50.200.9"]].concat(), &[1], "10.50.200.9");
     n1.fails(&["network", "create", "green", "--overlay"], &[1], &nodes.etcd.address().to_string());
-    n2.fails(&["network", "rm", "blue"], &[1], "");
+    n2.fails(&["network", "rm", "blue"], &[1], "blue");
     nodes.start_etcd();
     resolves(&b, "late", &[late.v4()]);
     b.ping_soon(late.v4(), SOON);
-    resolves(&b, "leaving", &[]);
-    let n1 = &nodes.hosts[0];
+    let [n1, n2] = &nodes.hosts[..] else { panic!("two hosts") };
     wait_for("all is written", SOON, || status(n1).queued == 0);
+    // It is believed to be there until the grace period ends, since a lease may have ended, too.
+    wait_for("both addresses are doubted", SOON, || status(n2).doubted == 2);
+    assert!(status(n2).grace_s.is_some_and(|left| left <= 30));
     n1.ok(&["network", "create", "green", "--overlay"]);
     steady.end();
 }
