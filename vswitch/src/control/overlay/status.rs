@@ -1,14 +1,17 @@
 //! The underlay and the registry as the API shows them.
 
-use vswitch_api::overlay::UnderlayStatus;
+use std::sync::Arc;
+
+use vswitch_api::overlay::{RemoteEndpoint, UnderlayStatus};
 use vswitch_api::registry::{LeaseState, LeaseStatus, RegistryStatus, RegistrySummary};
 
 use super::OverlayError;
 use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::inner::Inner;
-use crate::control::model::Model;
-use crate::overlay::OverlayStatus;
+use crate::control::limits::REMOTE_ENDPOINTS_SHOWN;
+use crate::control::model::{Model, Network, Vtep};
+use crate::overlay::{self, OverlayStatus};
 
 /// The switch on the underlay.
 pub(in crate::control) fn underlay_status(model: &Model) -> Option<UnderlayStatus> {
@@ -21,6 +24,29 @@ pub(in crate::control) fn underlay_status(model: &Model) -> Option<UnderlayStatu
         mtu: tunnel.mtu(),
         peers: model.vteps().count(),
     })
+}
+
+/// The first endpoints of a network on other nodes, in the order of their addresses, at most [`REMOTE_ENDPOINTS_SHOWN`],
+/// and the number of all.
+pub(in crate::control) fn remote_endpoints(
+    model: &Model,
+    network: &Network,
+) -> (Vec<RemoteEndpoint>, usize) {
+    let shown = |endpoint: &Arc<overlay::RemoteEndpoint>| RemoteEndpoint {
+        address: endpoint.address,
+        mac: endpoint.mac,
+        name: Some(endpoint.name.to_string()).filter(|name| !name.is_empty()),
+        aliases: endpoint.aliases.iter().map(ToString::to_string).collect(),
+        node: endpoint.node.to_string(),
+    };
+    let name = network.spec.name.as_str();
+    let first = model.remotes_on(name).take(REMOTE_ENDPOINTS_SHOWN);
+    (first.map(shown).collect(), model.remotes_count(name))
+}
+
+/// Name of the node that has a VTEP, as the registry has it; none for a static peer.
+pub(super) fn node_of(model: &Model, vtep: &Vtep) -> Option<String> {
+    model.node_at(vtep.address).map(str::to_owned)
 }
 
 impl Control {
