@@ -18,6 +18,7 @@ pub(crate) mod peers;
 pub(crate) mod port;
 pub(crate) mod prune;
 pub(crate) mod publish;
+pub(crate) mod registry;
 pub(crate) mod rename;
 pub(crate) mod run;
 pub(crate) mod stats;

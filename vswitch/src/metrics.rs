@@ -6,6 +6,7 @@
 
 use vswitch_api::limits::Limit;
 use vswitch_api::overlay::{Peer, VtepTraffic};
+use vswitch_api::registry::RegistryStatus;
 use vswitch_api::stats::{DnsCounters, PortStats, PortTraffic, Stats, WorkerStats};
 use vswitch_api::status::{UplinkState, UplinkStatus};
 use vswitch_counters::{Exposition, Kind, Metric};
@@ -41,6 +42,8 @@ pub(crate) struct Scrape {
     pub(crate) publications: [u64; 2],
     /// VTEPs of overlay networks.
     pub(crate) peers: Vec<Peer>,
+    /// Registry of overlay networks; none without `--registry`.
+    pub(crate) registry: Option<RegistryStatus>,
     pub(crate) stats: Stats,
     pub(crate) limits: Vec<Limit>,
 }
@@ -54,6 +57,7 @@ impl Scrape {
         self.uplinks(&mut text);
         self.ports(&mut text);
         self.peers(&mut text);
+        self.registry(&mut text);
         self.workers(&mut text);
         self.drops(&mut text);
         self.dns(&mut text);
@@ -153,6 +157,46 @@ impl Scrape {
             each(text, metric.name, &|peer| {
                 peer.traffic.values().nth(n).map_or(0, |(_, value)| value)
             });
+        }
+    }
+
+    fn registry(&self, text: &mut Exposition) {
+        type Value = fn(&RegistryStatus) -> u64;
+        let families: [(&str, &str, Value); 6] = [
+            (
+                "vswitch_registry_connected",
+                "1 while the registry answers, and its changes are followed, else 0.",
+                |it| it.connected.into(),
+            ),
+            ("vswitch_registry_queued", "Writes that the registry has not got yet.", |it| {
+                it.queued as u64
+            }),
+            (
+                "vswitch_registry_faults",
+                "Entries of the registry that are left out, and refused endpoints of this node.",
+                |it| it.faults.len() as u64,
+            ),
+            ("vswitch_registry_networks", "Networks in the registry.", |it| it.networks as u64),
+            ("vswitch_registry_nodes", "Nodes in the registry, with this one.", |it| {
+                it.nodes as u64
+            }),
+            (
+                "vswitch_registry_endpoints",
+                "Addresses of endpoints in the registry, of all nodes.",
+                |it| it.endpoints as u64,
+            ),
+        ];
+        for (name, help, value) in families {
+            text.family(name, Kind::Gauge, help);
+            if let Some(status) = &self.registry {
+                text.sample(name, &[], value(status));
+            }
+        }
+        let name = "vswitch_registry_lag_seconds";
+        let help = "Time from the node's last write until the registry told it back; while it has not, since that write.";
+        text.family(name, Kind::Gauge, help);
+        if let Some(status) = &self.registry {
+            text.sample(name, &[], status.lag_ms as f64 / 1000.0);
         }
     }
 

@@ -115,6 +115,9 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
         features: device.and_then(machine::device_features),
     };
     rows.extend(checks::underlay(on_underlay.as_ref(), &findings));
+    let has_registry = status.as_ref().is_ok_and(|status| status.registry.is_some());
+    let registry = if has_registry { Some(client.wait(client.registry())?) } else { None };
+    rows.extend(checks::registry(on_underlay.is_some(), registry.as_ref()));
     rows.push(checks::daemon(&global.socket(), status));
     Ok(rows)
 }

@@ -197,7 +197,30 @@ fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
             }),
         );
     }
+    if !detail.remote_endpoints.is_empty() {
+        shown.push('\n');
+        shown += &remote_endpoints(detail);
+    }
     shown
+}
+
+/// Endpoints on other nodes, one a line, and how many are left out.
+fn remote_endpoints(detail: &NetworkDetail) -> String {
+    let rows = detail.remote_endpoints.iter().map(|endpoint| {
+        [
+            table::list(&endpoint.name),
+            endpoint.mac.to_string(),
+            endpoint.address.to_string(),
+            table::list(&endpoint.aliases),
+            endpoint.node.clone(),
+        ]
+    });
+    let columns = [Text("REMOTE"), Text("MAC"), Text("ADDRESS"), Text("ALIASES"), Text("NODE")];
+    let shown = table::table(columns, rows);
+    match detail.remote_endpoints_total.saturating_sub(detail.remote_endpoints.len()) {
+        0 => shown,
+        more => format!("{shown}and {more} more on other nodes\n"),
+    }
 }
 
 fn on(is_on: bool) -> String {
@@ -272,6 +295,33 @@ a     02:00:00:00:00:0a  10.99.0.2  fd00::2
 "
         );
     }
+
+    #[test]
+    fn endpoints_on_other_nodes_follow_the_members() {
+        let endpoint = |address: &str, name: Option<&str>| {
+            serde_json::from_value(serde_json::json!({
+                "address": address, "mac": "02:00:00:00:00:0b", "name": name, "aliases": ["www"],
+                "node": "n2",
+            }))
+            .unwrap()
+        };
+        let mut detail = network();
+        assert_eq!((detail.remote_endpoints.len(), detail.remote_endpoints_total), (0, 0));
+        detail.remote_endpoints =
+            vec![endpoint("10.99.0.70", Some("web")), endpoint("fd00::9", None)];
+        detail.remote_endpoints_total = 2;
+        let table = "\
+REMOTE  MAC                ADDRESS     ALIASES  NODE
+web     02:00:00:00:00:0b  10.99.0.70  www      n2
+-       02:00:00:00:00:0b  fd00::9     www      n2
+";
+        let shown = inspect(&detail, &[]);
+        assert!(shown.ends_with(&format!("fd00::2\n\n{table}")), "{shown}");
+        detail.remote_endpoints_total = 5;
+        let shown = inspect(&detail, &[]);
+        assert!(shown.ends_with(&format!("{table}and 3 more on other nodes\n")), "{shown}");
+    }
+
     #[test]
     fn an_overlay_network_shows_its_vni_and_peers() {
         let overlay = serde_json::json!({

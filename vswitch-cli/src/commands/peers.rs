@@ -20,7 +20,8 @@ pub(crate) struct PeersArgs {
 
 const EXAMPLES: &str = "\
 MTU is the longest packet of a container that the path to the peer carries. LEARNING says whether MAC addresses are
-learnt from its frames. Filters are address, network and learning.
+learnt from its frames. NODE is its name in the registry; a static peer has none. Filters are
+address, network, node and learning.
 
 Examples:
   vswitch peers
@@ -42,6 +43,7 @@ impl PeersArgs {
 impl Row for Peer {
     const FIELDS: &'static [Field<Self>] = &[
         Field::text("PEER", |peer| peer.address.to_string()),
+        Field::text("NODE", |peer| table::list(&peer.node)),
         Field::text("NETWORKS", |peer| table::list(&peer.networks)),
         Field::number("MTU", |peer| peer.mtu.into(), |mtu| mtu.to_string()),
         Field::text("LEARNING", |peer| learning(peer).to_owned()),
@@ -67,6 +69,7 @@ impl Row for Peer {
             peer.address.to_string() == value || peer.address.ip().to_string() == value
         }),
         ("network", |peer, value| peer.networks.iter().any(|network| network == value)),
+        ("node", |peer, value| peer.node.as_deref() == Some(value)),
         ("learning", |peer, value| learning(peer) == value),
     ];
 
@@ -90,6 +93,7 @@ mod tests {
     fn a_line_a_peer() {
         let peer = |address: &str, traffic| Peer {
             address: address.parse().unwrap(),
+            node: address.starts_with('1').then(|| "n2".to_owned()),
             networks: vec!["blue".into(), "green".into()],
             mtu: 1450,
             learning: true,
@@ -100,8 +104,12 @@ mod tests {
         let peers = [peer("192.0.2.2:4789", traffic), peer("[2001:db8::2]:8472", traffic)];
         let plan = ListArgs::default().plan::<Peer>(Format::Table).unwrap();
         let shown = plan.render(&peers);
-        assert!(shown.starts_with("PEER                NETWORKS      MTU  LEARNING"), "{shown}");
-        assert!(shown.contains("192.0.2.2:4789      blue, green  1450  yes"), "{shown}");
+        assert!(
+            shown.starts_with("PEER                NODE  NETWORKS      MTU  LEARNING"),
+            "{shown}"
+        );
+        assert!(shown.contains("192.0.2.2:4789      n2    blue, green  1450  yes"), "{shown}");
+        assert!(shown.contains("[2001:db8::2]:8472  -     blue"), "{shown}");
         assert_eq!(shown.lines().count(), 3);
     }
 }

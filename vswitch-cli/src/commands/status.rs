@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use vswitch_api::limits::Limit;
 use vswitch_api::overlay::UnderlayStatus;
+use vswitch_api::registry::RegistrySummary;
 use vswitch_api::status::{Status, UplinkStatus};
 
+use super::registry;
 use crate::error::Outcome;
 use crate::global::Global;
 use crate::table::Column::{Number, Text};
@@ -61,7 +63,9 @@ fn render(status: &Status) -> String {
     let uplinks = (0..).zip(&status.uplinks).flat_map(|(at, it)| uplink(it, at == 0));
     let hints = status.uplink_hints.iter().map(|hint| ("hint", table::warning(hint)));
     let underlay = status.underlay.iter().flat_map(underlay);
-    table::pairs(facts.into_iter().chain(underlay).chain(uplinks).chain(hints))
+    let registry = status.registry.iter().map(|it| ("registry", registry_state(it)));
+    let overlay = underlay.chain(registry);
+    table::pairs(facts.into_iter().chain(overlay).chain(uplinks).chain(hints))
 }
 
 /// What is out of order, and the number of parts on the host that were restored.
@@ -102,6 +106,20 @@ fn underlay(underlay: &UnderlayStatus) -> [(&'static str, String); 4] {
         ("  inner MTU", underlay.mtu.to_string()),
         ("  peers", underlay.peers.to_string()),
     ]
+}
+
+/// The registry of overlay networks, and whether it answers.
+fn registry_state(summary: &RegistrySummary) -> String {
+    let RegistrySummary { url, connected, problem, faults } = summary;
+    let state = registry::state(*connected, problem.as_deref());
+    match faults {
+        0 => format!("{url}, {state}"),
+        1 => format!("{url}, {state}; {}", table::alert("1 fault (see `vswitch registry status`)")),
+        faults => {
+            let faults = format!("{faults} faults (see `vswitch registry status`)");
+            format!("{url}, {state}; {}", table::alert(faults))
+        }
+    }
 }
 
 /// Rows of an uplink; what all have in common is shown at the first.
@@ -280,6 +298,22 @@ underlay     192.0.2.1:4789, node n1
             ),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_line_for_the_registry() {
+        let shown = |connected, problem: Option<&str>, faults| {
+            let url = "etcd://192.0.2.9:2379/vswitch".into();
+            let problem = problem.map(str::to_owned);
+            let registry = Some(RegistrySummary { url, connected, problem, faults });
+            let shown = crate::output::painted(&render(&Status { registry, ..status() }), false);
+            shown.lines().last().unwrap().to_owned()
+        };
+        let url = "registry    etcd://192.0.2.9:2379/vswitch";
+        assert_eq!(shown(true, None, 0), format!("{url}, connected"));
+        let refused = shown(false, Some("connection refused"), 2);
+        let faults = "2 faults (see `vswitch registry status`)";
+        assert_eq!(refused, format!("{url}, away: connection refused; {faults}"));
     }
 
     #[test]

@@ -116,6 +116,7 @@ pub(crate) struct UpArgs {
     /// Registry that the hosts of overlay networks share: etcd://HOST, zookeeper://HOST, consul://HOST or
     /// file:///PATH; needs --underlay [default: none; peers are named by `network peer add`]
     #[arg(long, value_name = "URL")]
+    #[arg(add = complete::words(&["etcd://", "zookeeper://", "consul://", "file:///"]))]
     registry: Option<RegistryArg>,
     /// TOML file with these settings; command-line options override it
     #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]

@@ -83,8 +83,19 @@ const LISTS: [List; 7] = [
     ),
     (
         "peers",
-        &["address", "network", "learning"],
-        &["peer", "networks", "mtu", "learning", "rx-frames", "rx", "tx-frames", "tx", "drops"],
+        &["address", "network", "node", "learning"],
+        &[
+            "peer",
+            "node",
+            "networks",
+            "mtu",
+            "learning",
+            "rx-frames",
+            "rx",
+            "tx-frames",
+            "tx",
+            "drops",
+        ],
     ),
     (
         "publish",

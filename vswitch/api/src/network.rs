@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::MacAddr;
 
 use crate::address::Family;
-use crate::overlay::{Overlay, OverlayRequest, Scope};
+use crate::overlay::{Overlay, OverlayRequest, RemoteEndpoint, Scope};
 use crate::port::Configure;
 use crate::port_settings::SettingsChange;
 use crate::words::words;
@@ -207,6 +207,12 @@ pub struct NetworkDetail {
     pub fdb_entries: usize,
     /// Container ports on it.
     pub members: Vec<Member>,
+    /// Endpoints on other nodes in the order of their addresses, the first 1,000.
+    #[serde(default)]
+    pub remote_endpoints: Vec<RemoteEndpoint>,
+    /// Number of all endpoints on other nodes, one for each address.
+    #[serde(default)]
+    pub remote_endpoints_total: usize,
     /// Name records for DNS, in the order of the names.
     #[serde(default)]
     pub names: Vec<NameRecord>,

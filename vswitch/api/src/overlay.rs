@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 pub use vswitch_counters::VtepTraffic;
+use wire::MacAddr;
 
 use crate::words::words;
 
@@ -64,6 +65,9 @@ pub struct PeerRequest {
 pub struct Peer {
     /// Address and UDP port where it receives.
     pub address: SocketAddr,
+    /// Its name in the registry; absent for a static peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Networks that it has in common with this switch.
     pub networks: Vec<String>,
     /// Longest inner IP packet in bytes that the path to it carries.
@@ -73,6 +77,26 @@ pub struct Peer {
     /// Counters of its tunnel.
     #[serde(flatten)]
     pub traffic: VtepTraffic,
+}
+
+/// An address of an endpoint on another node, as the registry has it. An endpoint with several addresses has one of these
+/// for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RemoteEndpoint {
+    /// The address.
+    pub address: IpAddr,
+    /// MAC address.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub mac: MacAddr,
+    /// Name; absent for an endpoint without one, such as the host itself on that node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Further names in the network.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Node that it is on.
+    pub node: String,
 }
 
 /// The switch on the underlay.

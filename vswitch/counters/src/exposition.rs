@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use crate::Kind;
 
@@ -23,7 +23,7 @@ impl Exposition {
     }
 
     /// A sample of the family.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.0.push_str(name);
         for (n, (label, text)) in labels.iter().enumerate() {
             let _ = write!(self.0, "{}{label}=\"", if n == 0 { '{' } else { ',' });

@@ -161,7 +161,7 @@ fn parse(text: &str) -> Result<RegistryUrl, String> {
     };
     if scheme == Scheme::File {
         if !rest.starts_with('/') {
-            return Err("the path must be absolute: file:///etc/vswitch/peers.toml".to_owned());
+            return Err("the path must be absolute: file:///etc/vswitch/overlay.toml".to_owned());
         }
         url.prefix = decode(rest)?;
     } else {

@@ -46,6 +46,9 @@ pub(crate) const PEERS_MAX: usize = 1024;
 /// Peers that all networks may have, each with a socket that knows the MTU of its path.
 pub(crate) const VTEPS_MAX: usize = 4096;
 
+/// Endpoints of other nodes that `network inspect` shows of a network; the API's documentation has the number, too.
+pub(crate) const REMOTE_ENDPOINTS_SHOWN: usize = 1000;
+
 /// Tries to open the port of tunnels while somebody has it.
 pub(crate) const TUNNEL_PORT_TRIES: u32 = 20;
 

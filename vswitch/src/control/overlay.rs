@@ -15,7 +15,7 @@ use std::sync::Arc;
 use vswitch_api::overlay::{Overlay, Peer, PeerRequest, VtepTraffic};
 
 pub(crate) use error::OverlayError;
-pub(super) use status::underlay_status;
+pub(super) use status::{remote_endpoints, underlay_status};
 pub(super) use tunnel::UnderlayDevice;
 
 use super::Control;
@@ -118,6 +118,7 @@ impl Inner {
 pub(super) fn peers(model: &Model, traffic: &[VtepTraffic]) -> Vec<Peer> {
     let peer = |(index, vtep): (VtepIndex, &Vtep)| Peer {
         address: vtep.address,
+        node: status::node_of(model, vtep),
         networks: model.networks_of_vtep(vtep.address),
         mtu: model.mtu_to(vtep),
         learning: vtep.is_learning(),

@@ -33,6 +33,7 @@ impl Control {
     pub(crate) async fn scrape(&self) -> Result<Scrape, ControlError> {
         let inner = &self.0;
         let report = inner.dataplane.stats().await?;
+        let registry = inner.registry_status().await;
         let model = inner.model();
         let limits = inner.limits(&report);
         let mut active = BTreeMap::new();
@@ -57,6 +58,7 @@ impl Control {
             publications: [published, pending].map(|count| count as u64),
             limits,
             peers: overlay::peers(&model, &report.vteps),
+            registry,
             stats: shown(&model, report, inner.dns_counters()),
         })
     }

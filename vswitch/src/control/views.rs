@@ -90,6 +90,7 @@ impl Control {
             ipv4: port.lease.by_family().0,
             ipv6: port.lease.by_family().1,
         });
+        let (remote_endpoints, remote_endpoints_total) = overlay::remote_endpoints(&model, network);
         Ok(NetworkDetail {
             network: network_row(&model, network),
             gateway_mac: network.spec.gateway_mac,
@@ -104,6 +105,8 @@ impl Control {
             ra: network.spec.host_config.ra,
             fdb_entries: fdb.iter().filter(|row| row.network == network.index).count(),
             members: members.collect(),
+            remote_endpoints,
+            remote_endpoints_total,
             names: model.name_records(&network.spec.name),
         })
     }

@@ -1,6 +1,7 @@
 //! Judges the findings of `machine`.
 
 mod dnat;
+mod registry;
 mod underlay;
 
 use std::fmt::Display;
@@ -12,6 +13,7 @@ use vswitch::config::SnatPorts;
 use vswitch_api::status::Status;
 
 use super::Row;
+pub(super) use registry::registry;
 pub(super) use underlay::{Findings, underlay};
 use vswitch_client::ClientError;
 

@@ -1,13 +1,14 @@
 //! The underlay and the registry as the API shows them.
 
-use vswitch_api::overlay::UnderlayStatus;
+use vswitch_api::overlay::{RemoteEndpoint, UnderlayStatus};
 use vswitch_api::registry::{LeaseState, LeaseStatus, RegistryStatus, RegistrySummary};
 
 use super::OverlayError;
 use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::inner::Inner;
-use crate::control::model::Model;
+use crate::control::limits::REMOTE_ENDPOINTS_SHOWN;
+use crate::control::model::{Model, Network, Vtep};
 use crate::overlay::OverlayStatus;
 
 /// The switch on the underlay.
@@ -21,6 +22,23 @@ pub(in crate::control) fn underlay_status(model: &Model) -> Option<UnderlayStatu
         mtu: tunnel.mtu(),
         peers: model.vteps().count(),
     })
+}
+
+/// The first endpoints of a network on other nodes, in the order of their addresses, at most [`REMOTE_ENDPOINTS_SHOWN`],
+/// and the number of all.
+pub(in crate::control) fn remote_endpoints(
+    _model: &Model,
+    _network: &Network,
+) -> (Vec<RemoteEndpoint>, usize) {
+    // The model has no endpoints of other nodes yet: peers are static.
+    let known: Vec<RemoteEndpoint> = Vec::new();
+    let total = known.len();
+    (known.into_iter().take(REMOTE_ENDPOINTS_SHOWN).collect(), total)
+}
+
+/// Name of the node that has a VTEP, as the registry has it; none for a static peer.
+pub(super) fn node_of(_model: &Model, _vtep: &Vtep) -> Option<String> {
+    None
 }
 
 impl Control {
