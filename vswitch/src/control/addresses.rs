@@ -27,9 +27,18 @@ impl Control {
         let inner = Arc::clone(&self.0);
         let reserved = task(async move {
             let now = inner.started.elapsed();
-            let address = inner.model().reserve_address(&network, request, now)?;
+            let claimed = inner.claim_reservation(&network, request).await?;
+            let reserved = inner.model().reserve_address(&network, claimed, now);
+            let address = match (reserved, claimed) {
+                (Err(error), AddressRequest::Address(address)) => {
+                    inner.release_claims(&network, [address]).await;
+                    return Err(error);
+                }
+                (reserved, _) => reserved?,
+            };
             if let Err(error) = inner.save().await {
                 let _ = inner.model().release_address(&network, address, now);
+                inner.release_claims(&network, [address]).await;
                 return Err(error);
             }
             Ok(ReservedAddress { address, port: None })
@@ -50,6 +59,10 @@ impl Control {
             if let Err(error) = inner.save().await {
                 inner.model().restore_reservation(&network, address);
                 return Err(error);
+            }
+            let is_used = inner.model().endpoint_with(network.as_str(), address).is_some();
+            if !is_used {
+                inner.release_claims(&network, [address]).await;
             }
             Ok(())
         })

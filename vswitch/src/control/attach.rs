@@ -104,6 +104,7 @@ impl Control {
         }
         if change.configure() == Configure::Static {
             self.announce(&lease).await;
+            self.announce_to_other_nodes(&lease);
         }
         Ok(lease)
     }
@@ -154,6 +155,7 @@ impl Control {
         self.stop_dns();
         self.update_resolv_confs().await;
         self.stop_uplink().await;
+        self.stop_registry().await;
         // A worker that failed may not answer any more; the end of the process does the rest.
         let within = self.end_time_max();
         let shutdown = async {

@@ -118,7 +118,7 @@ impl Control {
             self.withdraw_router(lease.slot).await;
             self.tear_down_port(lease, &port::LEAVE).await?;
         } else {
-            self.0.forget(&key);
+            self.0.forget(&key).await;
         }
         if let Some(container) = container {
             self.leave_container(&container).await;

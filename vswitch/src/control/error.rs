@@ -42,6 +42,9 @@ pub enum ControlError {
     /// An overlay network or a peer is refused.
     #[error(transparent)]
     Overlay(#[from] OverlayError),
+    /// The registry refuses, or is away.
+    #[error(transparent)]
+    Registry(#[from] crate::overlay::OverlayError),
     /// No such attachment.
     #[error("there is no attachment named {0}")]
     UnknownPort(String),

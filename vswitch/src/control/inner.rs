@@ -20,6 +20,7 @@ use super::event_feed::EventFeed;
 use super::failed_writes::FailedWrites;
 use super::limits::DETACH_WAIT_MAX;
 use super::model::{AttachSpec, EndpointKey, Lease, Model, NetworkName};
+use super::overlay::Outstanding;
 use super::progress::Reporter;
 use super::published_ports::HostPublisher;
 use super::random::random;
@@ -79,6 +80,8 @@ pub(super) struct Inner {
     pub(super) uplink_lost: Notify,
     /// Parts on the host that other programs removed, and that were restored.
     pub(super) restored: AtomicU64,
+    /// What failed of networks of the registry.
+    pub(super) outstanding: Outstanding,
     /// A task tries pending publications again.
     pub(super) retrying: AtomicBool,
     /// This node's part in the registry; none without `--registry`.
@@ -137,6 +140,7 @@ impl Inner {
             followers: Followers::default(),
             uplink_lost: Notify::new(),
             restored: AtomicU64::new(0),
+            outstanding: Outstanding::default(),
             retrying: AtomicBool::new(false),
             registry: OnceLock::new(),
             model: Mutex::new(model),
@@ -248,10 +252,18 @@ impl Inner {
         retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
     }
 
-    /// Removes an endpoint from the model.
-    pub(super) fn forget(&self, key: &EndpointKey) {
+    /// Removes an endpoint from the model, and gives its addresses back.
+    pub(super) async fn forget(&self, key: &EndpointKey) {
+        let addresses = {
+            let model = self.model();
+            let endpoint = model.endpoint(key);
+            endpoint.map_or_else(Vec::new, |it| it.lease.all_addresses().collect::<Vec<_>>())
+        };
+        // Before those who wait for them go on.
+        self.release_claims(&key.network, addresses).await;
         self.model().remove(key, self.started.elapsed());
         self.settled.notify_waiters();
+        self.leave_host(&key.network).await;
     }
 
     /// Lets an endpoint wait for the next start of its container.

@@ -55,6 +55,22 @@ pub(crate) const TUNNEL_PORT_TRIES: u32 = 20;
 /// Time between two of them.
 pub(crate) const TUNNEL_PORT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a start waits for a former record of its node in the registry: longer than the lease that it has.
+pub(crate) const REGISTER_WAIT_MAX: Duration = Duration::from_secs(18);
+
+/// Time between two looks for it.
+pub(crate) const REGISTER_PAUSE: Duration = Duration::from_millis(500);
+
+/// Time after which networks of the registry are tried again that could not be made, and endpoints that it has not taken.
+pub(crate) const REGISTRY_RETRY: Duration = Duration::from_secs(5);
+
+/// Endpoints that are told to the registry at once.
+pub(crate) const REGISTRY_ANNOUNCED_AT_ONCE: usize = 64;
+
+/// Pauses before an endpoint's addresses are announced to neighbours again: other nodes learn of it within these.
+pub(crate) const GRATUITOUS_PAUSES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
+
 /// Time between two looks at the MTU of the underlay and of paths to peers.
 pub(crate) const PATH_MTU_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -13,6 +13,8 @@
 //! | uplinks, shared by the networks that have one | `model/uplink.rs` |
 //! | the service port | `model/service.rs` |
 //! | overlay networks, the tunnel port, VTEPs | `model/overlay.rs`, `model/overlay_spec.rs`, `model/vteps.rs` |
+//! | own endpoints on networks of the registry | `model/registered.rs` |
+//! | other nodes and their endpoints | `model/remotes.rs` |
 //! | slots of all ports | `model/slots.rs` |
 //! | names and addresses for DNS | `model/records.rs` |
 //! | the datapath's snapshot | `model/compile.rs` |
@@ -54,6 +56,8 @@ mod pools;
 mod publication;
 mod reachable;
 mod records;
+mod registered;
+mod remotes;
 mod rename;
 mod runtime;
 mod service;
@@ -75,7 +79,7 @@ pub(crate) use lease::Lease;
 pub(crate) use network::{Network, Owner, StaticKey};
 pub(crate) use network_spec::NetworkSpec;
 pub(crate) use overlay::overhead;
-pub(crate) use overlay_spec::OverlaySpec;
+pub(crate) use overlay_spec::{OverlaySpec, RegisteredSpec};
 pub(crate) use pools::{AddressPool, PoolSubnet};
 pub(crate) use slots::SlotOwner;
 use slots::Slots;
@@ -112,6 +116,8 @@ pub(crate) struct Model {
     tunnel: Option<overlay::Tunnel>,
     /// VTEPs of all overlay networks.
     vteps: Vteps,
+    /// What the registry tells of other nodes.
+    remotes: remotes::Remotes,
     /// Those that no network has any more, and that workers may know.
     unused_vteps: Vec<VtepIndex>,
     slots: Slots,
@@ -141,6 +147,7 @@ impl Model {
             service: None,
             tunnel: None,
             vteps: Vteps::default(),
+            remotes: remotes::Remotes::default(),
             unused_vteps: Vec::new(),
             slots: Slots::new(slots),
             zone_sources: Cached::default(),

@@ -6,7 +6,7 @@
 
 pub(in crate::control) mod choice;
 mod error;
-mod request;
+pub(in crate::control) mod request;
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub(super) enum Step {
 }
 
 /// The plan of a new network.
-const CREATE: [Step; 6] = [
+pub(super) const CREATE: [Step; 6] = [
     Step::Reserve,
     Step::CreateDevice,
     Step::CommitSnapshot,
@@ -82,21 +82,37 @@ impl Control {
             control.0.check_not_ending()?;
             // One at a time: each chooses subnets that no other has.
             let _creating = control.0.network_changes.lock().await;
-            let spec = request::spec(&control.0, request).await?;
-            let name = spec.name.clone();
-            let mut change = NetworkChange::new(Arc::clone(&control.0), spec);
-            plan::execute(&mut change, &CREATE).await?;
-            control.0.model().activate_network(&name);
-            tracing::info!(%name, "network created");
-            let subnets = control.0.model().network(Some(name.as_str()))?.spec.subnets();
-            let detail = subnets.map(|subnet| subnet.to_string()).join(" ");
-            control.0.feed.report(EventKind::NetworkCreate, name.to_string(), None, detail);
+            let spec = match request.overlay.is_some() && control.0.registry.get().is_some() {
+                true => control.register_network(request).await?,
+                false => request::spec(&control.0, request).await?,
+            };
+            let (name, is_registered) = (spec.name.clone(), spec.is_registered());
+            if let Err(error) = control.make_network(spec).await {
+                if is_registered {
+                    control.unregister_network(name.as_str()).await?;
+                }
+                return Err(error);
+            }
             control.network(name.as_str()).await
         });
         created.await?.map_err(|error| match error.is_for_open_files() {
             true => self.count_limit_hit(NetworkError::OpenFiles.into()),
             false => self.count_limit_hit(error),
         })
+    }
+
+    /// Makes a network of a description, and opens it to endpoints. The caller lets no other network come meanwhile.
+    pub(super) async fn make_network(&self, spec: NetworkSpec) -> Result<(), ControlError> {
+        let inner = &self.0;
+        let name = spec.name.clone();
+        let mut change = NetworkChange::new(Arc::clone(inner), spec);
+        plan::execute(&mut change, &CREATE).await?;
+        inner.model().activate_network(&name);
+        tracing::info!(%name, "network created");
+        let subnets = inner.model().network(Some(name.as_str()))?.spec.subnets();
+        let detail = subnets.map(|subnet| subnet.to_string()).join(" ");
+        inner.feed.report(EventKind::NetworkCreate, name.to_string(), None, detail);
+        Ok(())
     }
 
     /// Removes a network that has no endpoints, or detaches them first.
@@ -109,26 +125,44 @@ impl Control {
         let control = self.clone();
         task(async move {
             let inner = &control.0;
-            inner.model().begin_remove_network(&name, is_forced)?;
+            {
+                let mut model = inner.model();
+                model.check_no_remotes(&name)?;
+                model.begin_remove_network(&name, is_forced)?;
+            }
             if let Err(error) = control.detach_all(&name).await {
                 inner.model().activate_network(&name);
                 return Err(error);
             }
             let _removing = inner.network_changes.lock().await;
-            let spec = inner.model()[&name].spec.clone();
-            let mut change = NetworkChange::new(Arc::clone(inner), spec);
-            if let Err(error) = change.save(false).await {
-                inner.model().set_network_persisted(&name, true);
-                inner.model().activate_network(&name);
-                return Err(error);
+            if inner.model().registered(&name).is_some() && inner.registry.get().is_some() {
+                inner.withdraw_host(&name).await;
+                if let Err(error) = control.unregister_network(name.as_str()).await {
+                    inner.model().activate_network(&name);
+                    return Err(error);
+                }
             }
-            let failures = plan::undo_all(&mut change, &REMOVE).await;
-            inner.free_vteps(Vec::new()).await;
-            tracing::info!(%name, "network removed");
-            inner.feed.report(EventKind::NetworkRemove, name.to_string(), None, String::new());
-            failures.into_iter().next().map_or(Ok(()), Err)
+            control.remove_empty(&name).await
         })
         .await?
+    }
+
+    /// Removes a network without endpoints whose removal has begun. It stays if the document cannot be written. The
+    /// caller lets no other network come meanwhile.
+    pub(super) async fn remove_empty(&self, name: &NetworkName) -> Result<(), ControlError> {
+        let inner = &self.0;
+        let spec = inner.model()[name].spec.clone();
+        let mut change = NetworkChange::new(Arc::clone(inner), spec);
+        if let Err(error) = change.save(false).await {
+            inner.model().set_network_persisted(name, true);
+            inner.model().activate_network(name);
+            return Err(error);
+        }
+        let failures = plan::undo_all(&mut change, &REMOVE).await;
+        inner.free_vteps(Vec::new()).await;
+        tracing::info!(%name, "network removed");
+        inner.feed.report(EventKind::NetworkRemove, name.to_string(), None, String::new());
+        failures.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Detaches all endpoints of a network that goes. Waits for those that another request attaches or
@@ -198,7 +232,7 @@ pub(super) fn bridge_setup(
 }
 
 impl NetworkChange {
-    fn new(inner: Arc<Inner>, spec: NetworkSpec) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, spec: NetworkSpec) -> Self {
         Self { inner, spec, tap: None, may_overlap: false }
     }
 
@@ -230,6 +264,7 @@ impl NetworkChange {
         self.inner.commit_snapshot();
         if in_snapshot {
             self.inner.add_network_names(&self.spec.name);
+            self.inner.add_remote_names(&self.spec.name);
         } else {
             self.inner.remove_network_names(&self.spec.name);
         }

@@ -6,6 +6,7 @@
 
 mod error;
 mod follow;
+mod registry;
 mod status;
 mod tunnel;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use vswitch_api::overlay::{Overlay, Peer, PeerRequest, VtepTraffic};
 
 pub(crate) use error::OverlayError;
+pub(super) use registry::Outstanding;
 pub(super) use status::{remote_endpoints, underlay_status};
 pub(super) use tunnel::UnderlayDevice;
 

@@ -11,6 +11,7 @@
 //! the host's namespace, and the runtime takes it from there.
 
 mod netns_binding;
+mod steps;
 
 use std::sync::Arc;
 
@@ -35,84 +36,11 @@ use crate::host::netns::OpenNetns;
 use crate::host::{HostError, NetnsError, netns};
 use netns_binding::NetnsBinding;
 pub(super) use netns_binding::Source;
+use steps::attach_plan;
+pub(super) use steps::{LEAVE, LOST, Step, WAIT};
 
 /// Name of a TAP in the host's namespace; the kernel replaces `%d` by the first free number.
 const TAP_NAME: &str = "vswtap%d";
-
-/// A step, in the order of an attach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The model reserves name, addresses and slot.
-    Reserve,
-    /// The namespace is opened, and the interface's name in it reserved.
-    Locate,
-    /// The document gets the endpoint; the write runs beside the next steps.
-    Save,
-    /// A TAP is created in the host's namespace.
-    CreateTap,
-    /// The TAP is moved into the namespace, named, addressed and brought up.
-    Configure,
-    /// The datapath gets the port's configuration.
-    CommitSnapshot,
-    /// The workers get the TAP's queues.
-    AddPort,
-    /// The host's neighbour table gets its addresses.
-    InstallHostNeighbours,
-    /// The host opens its published ports.
-    OpenHostPorts,
-    /// The namespace is checked to be still the requested one.
-    Verify,
-    /// The write of the document ends.
-    AwaitSave,
-}
-
-/// All steps of an attach.
-const ATTACH: [Step; 11] = [
-    Step::Reserve,
-    Step::Locate,
-    Step::Save,
-    Step::CreateTap,
-    Step::Configure,
-    Step::CommitSnapshot,
-    Step::AddPort,
-    Step::InstallHostNeighbours,
-    Step::OpenHostPorts,
-    Step::Verify,
-    Step::AwaitSave,
-];
-
-/// The plan of an attach. A stored endpoint is in the document already.
-fn attach_plan(is_stored: bool, configured_by: ConfiguredBy) -> Vec<Step> {
-    let is_needed = |step: &Step| match step {
-        Step::Save | Step::AwaitSave => !is_stored,
-        Step::Locate | Step::Configure | Step::Verify => configured_by == ConfiguredBy::Switch,
-        _ => true,
-    };
-    ATTACH.into_iter().filter(is_needed).collect()
-}
-
-/// The steps that a detach undoes, in reverse, once the document has lost the endpoint.
-pub(super) const LEAVE: [Step; 5] = [
-    Step::Reserve,
-    Step::CommitSnapshot,
-    Step::AddPort,
-    Step::InstallHostNeighbours,
-    Step::OpenHostPorts,
-];
-
-/// The same, for an endpoint whose interface is gone: the document follows.
-pub(super) const LOST: [Step; 6] = [
-    Step::Reserve,
-    Step::Save,
-    Step::CommitSnapshot,
-    Step::AddPort,
-    Step::InstallHostNeighbours,
-    Step::OpenHostPorts,
-];
-
-/// The steps that are undone when the container of an endpoint has ended, in reverse.
-pub(super) const WAIT: [Step; 4] =
-    [Step::CommitSnapshot, Step::AddPort, Step::InstallHostNeighbours, Step::OpenHostPorts];
 
 /// An attach or detach in progress.
 #[derive(Debug)]
@@ -384,7 +312,10 @@ impl Steps for PortChange {
                 self.lease = Some(self.inner.model().resume(&self.key, container)?);
             }
             Step::Reserve => {
-                self.lease = Some(self.inner.reserve(&self.spec).await?);
+                self.lease = Some(match self.is_stored {
+                    true => self.inner.reserve(&self.spec).await?,
+                    false => self.inner.claim(&self.spec).await?,
+                });
                 self.inner.model().set_persisted(&self.key, self.is_stored);
             }
             Step::Locate => self.locate().await?,
@@ -394,6 +325,9 @@ impl Steps for PortChange {
             Step::CommitSnapshot => self.inner.commit_port(&self.key, true),
             Step::InstallHostNeighbours => self.inner.install_host_neighbours(self.lease()?).await,
             Step::AddPort => self.add_port().await?,
+            // It lives, whatever the registry says.
+            Step::Announce if self.is_stored => self.inner.announce_soon(&self.key),
+            Step::Announce => self.inner.announce_endpoint(&self.key).await?,
             Step::OpenHostPorts => self.open().await?,
             Step::Verify => self.verify().await?,
             Step::AwaitSave => self.await_save().await?,
@@ -405,7 +339,7 @@ impl Steps for PortChange {
         let key = &self.key;
         match step {
             Step::Reserve if self.resumes => self.inner.wait_for_container(key),
-            Step::Reserve => self.inner.forget(key),
+            Step::Reserve => self.inner.forget(key).await,
             Step::Locate => self.netns_binding = None,
             // The next write has it as it waits.
             Step::Save if self.resumes => {}
@@ -417,6 +351,10 @@ impl Steps for PortChange {
             Step::CreateTap => self.tap = None,
             Step::Configure | Step::Verify | Step::AwaitSave => {}
             Step::CommitSnapshot => self.inner.commit_port(key, false),
+            Step::Announce => {
+                let addresses = self.lease()?.all_addresses().collect();
+                self.inner.withdraw_endpoint(&key.network, addresses).await;
+            }
             Step::InstallHostNeighbours => self.inner.remove_host_neighbours(self.lease()?).await,
             Step::OpenHostPorts => {
                 let mut publisher = self.inner.publisher.lock().await;

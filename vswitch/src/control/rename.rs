@@ -52,6 +52,7 @@ impl Control {
             publisher.rename(new, former);
             return Err(error);
         }
+        keys.iter().for_each(|key| inner.announce_soon(key));
         tracing::info!(name = %new, %former, "renamed");
         Ok(keys.into_iter().map(|key| (key, former.clone())).collect())
     }

@@ -77,6 +77,7 @@ impl Control {
             inner.update_names(&model, &key);
             inner.publish_snapshot(&mut model);
         }
+        inner.announce_soon(&key);
         if key != former {
             publisher.rename_endpoint(&former, &key);
             tracing::info!(name = %key, former = %former, "named as its container");

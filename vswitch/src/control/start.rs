@@ -126,6 +126,7 @@ impl Control {
         self.restore_pools(document.as_ref().map_or(&[], |document| &document.pools));
         self.start_service().await?;
         self.start_tunnel(underlay).await?;
+        self.start_registry().await?;
         remove_stale_tables(former).await;
         self.start_uplink(&self.0.netlink).await?;
         let replayed = match document {
@@ -139,6 +140,8 @@ impl Control {
             }
             None => ReplayReport::default(),
         };
+        let control = self.clone();
+        tokio::spawn(async move { control.resume_registered().await });
         tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
         upkeep::start(self);
         tokio::spawn(save::retry_failed_writes(Arc::clone(&self.0)));

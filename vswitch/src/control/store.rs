@@ -33,7 +33,7 @@ use crate::host::netns::NetnsId;
 use crate::regular_file;
 use lock::lock;
 pub(crate) use lost::lost;
-pub(crate) use overlay::OverlayRecord;
+pub(crate) use overlay::{OverlayRecord, RegisteredRecord};
 use rendered::Rendered;
 
 #[cfg(test)]

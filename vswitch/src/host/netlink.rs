@@ -1,5 +1,6 @@
 //! Requests to the kernel, each with its values in the error.
 
+mod dumps;
 mod gateway;
 mod mtu;
 pub(crate) mod rules;
@@ -25,6 +26,7 @@ use wire::MacAddr;
 
 use super::error::NetlinkError;
 use super::routes::HostRoute;
+pub(super) use dumps::Dumps;
 
 /// Checks, and time between two, until an IPv6 address is usable.
 const LOCAL_TRIES_MAX: usize = 500;
@@ -35,7 +37,7 @@ pub(crate) const OWN_ALIAS: &str = "port of vswitch";
 
 /// A connection to the kernel for one network namespace. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Netlink(Handle);
+pub(crate) struct Netlink(Handle, Dumps);
 
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,13 +69,14 @@ impl Netlink {
     pub(crate) fn connect() -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
-        Ok(Self(handle))
+        Ok(Self(handle, Dumps::default()))
     }
 
     /// All interfaces.
     pub(crate) async fn links(&self) -> Result<Vec<Link>, NetlinkError> {
-        let links = self.0.link().get().execute();
-        links.map_ok(Link::from).try_collect().await.map_err(failed(|| "list interfaces".into()))
+        let links = self.1.run(|| self.0.link().get().execute());
+        let links: Vec<_> = links.await.map_err(failed(|| "list interfaces".into()))?;
+        Ok(links.into_iter().map(Link::from).collect())
     }
 
     /// The interface of that name.
@@ -192,17 +195,17 @@ impl Netlink {
 
     /// Addresses of an interface, with their prefix lengths.
     pub(crate) async fn addresses(&self, link: &Link) -> Result<Vec<IpNet>, NetlinkError> {
-        let found = self.0.address().get().set_link_index_filter(link.index).execute();
+        let of_link = || self.0.address().get().set_link_index_filter(link.index).execute();
         let what = || format!("list addresses of {}", link.name);
-        let messages: Vec<AddressMessage> = found.try_collect().await.map_err(failed(what))?;
+        let messages: Vec<AddressMessage> = self.1.run(of_link).await.map_err(failed(what))?;
         Ok(messages.iter().filter_map(net_of).collect())
     }
 
     /// Addresses of all interfaces, with the index of each.
     pub(crate) async fn all_addresses(&self) -> Result<Vec<(u32, IpNet)>, NetlinkError> {
-        let found = self.0.address().get().execute();
+        let all = || self.0.address().get().execute();
         let what = || "list addresses".into();
-        let messages: Vec<AddressMessage> = found.try_collect().await.map_err(failed(what))?;
+        let messages: Vec<AddressMessage> = self.1.run(all).await.map_err(failed(what))?;
         let each = messages.iter().map(|it| Some((it.header.index, net_of(it)?)));
         Ok(each.flatten().collect())
     }
@@ -264,14 +267,9 @@ impl Netlink {
             IpNet::V4(_) => RouteMessageBuilder::<Ipv4Addr>::new().build(),
             IpNet::V6(_) => RouteMessageBuilder::<Ipv6Addr>::new().build(),
         };
-        let routes: Vec<RouteMessage> = self
-            .0
-            .route()
-            .get(message)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(failed(|| "list routes".into()))?;
+        let all = || self.0.route().get(message.clone()).execute();
+        let routes: Vec<RouteMessage> =
+            self.1.run(all).await.map_err(failed(|| "list routes".into()))?;
         Ok(routes.iter().filter_map(host_route).collect())
     }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use rtnetlink::Handle;
 
+use super::netlink::Dumps;
 use super::{conntrack, netlink};
 
 /// A remote address and the protocol's number.
@@ -28,13 +29,14 @@ pub(super) type Flow = (IpAddr, u8);
 /// Where to look.
 pub(super) struct Sources {
     handle: Handle,
+    dumps: Dumps,
     /// Those that could not be read, for one warning each.
     unread: BTreeSet<&'static str>,
 }
 
 impl Sources {
-    pub(super) fn new(handle: Handle) -> Self {
-        Self { handle, unread: BTreeSet::new() }
+    pub(super) fn new((handle, dumps): (Handle, Dumps)) -> Self {
+        Self { handle, dumps, unread: BTreeSet::new() }
     }
 
     /// Those of the flows that the host itself uses; `local` are its addresses.
@@ -43,7 +45,7 @@ impl Sources {
         flows: BTreeSet<Flow>,
         local: Vec<IpAddr>,
     ) -> BTreeSet<Flow> {
-        let tunnels = netlink::tunnels::tunnels(&self.handle).await;
+        let tunnels = netlink::tunnels::tunnels(&self.handle, &self.dumps).await;
         let flows = Arc::new(flows);
         let asked = Arc::clone(&flows);
         let read = tokio::task::spawn_blocking(move || {

@@ -7,12 +7,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use fastpath::udp::UdpError;
 use vswitch_api::error::{ApiError, ErrorCode};
+use vswitch_registry::RegistrationError;
 
 use crate::control::store::StoreError;
 use crate::control::{ControlError, NetworkError, OverlayError, PoolError};
 use crate::dns::DnsError;
 use crate::engine::EngineError;
 use crate::host::{HostError, NetnsError};
+use crate::overlay::OverlayError as RegistryRefusal;
 
 /// A response other than 2xx.
 #[derive(Debug)]
@@ -63,6 +65,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         ControlError::NetworkExists(_) | ControlError::AmbiguousName { .. } => (Conflict, None),
         ControlError::Network(error) => network(error),
         ControlError::Overlay(error) => overlay(error),
+        ControlError::Registry(error) => registry(error),
         ControlError::NotReserved { .. } => (NotFound, None),
         ControlError::AddressesMax(_)
         | ControlError::AliasesMax(_)
@@ -112,9 +115,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         }
         ControlError::NotPublished { .. } => (NotFound, Some("see `vswitch inspect`")),
         ControlError::NoFreePort(_) => (LimitReached, Some("name the host's ports instead")),
-        ControlError::PublicationsMax(_) => {
-            (LimitReached, Some("publish a range, which counts once, or unpublish some first"))
-        }
+        ControlError::PublicationsMax(_) => (LimitReached, Some("publish a range, which is one")),
         ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
         ControlError::Dns(error) => dns(error),
         ControlError::Ending => (Unavailable, Some("start it again with `vswitch up`")),
@@ -187,6 +188,35 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
     }
 }
 
+fn registry(error: &RegistryRefusal) -> (ErrorCode, Option<&'static str>) {
+    use ErrorCode::{Conflict, InvalidArgument, LimitReached, NotFound, Unavailable};
+    match error {
+        RegistryRefusal::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
+        RegistryRefusal::NetworkExists(_) => (Conflict, Some("choose another name")),
+        RegistryRefusal::VniTaken { .. } => (Conflict, Some("leave --vni out, or choose another")),
+        RegistryRefusal::SubnetOverlaps { .. } => (Conflict, Some("choose another --subnet")),
+        RegistryRefusal::NetworkInUse { .. } => (Conflict, Some("detach them on that node first")),
+        RegistryRefusal::AddressTaken { .. }
+        | RegistryRefusal::Registration(RegistrationError::AddressTaken { .. }) => {
+            (Conflict, Some("choose another address, or let the switch choose"))
+        }
+        RegistryRefusal::AddressUnusable { .. } => {
+            (InvalidArgument, Some("choose another address"))
+        }
+        RegistryRefusal::NoVni | RegistryRefusal::Exhausted { .. } => (LimitReached, None),
+        RegistryRefusal::NotInFile { .. }
+        | RegistryRefusal::MacDiffers { .. }
+        | RegistryRefusal::NodeNotInFile { .. }
+        | RegistryRefusal::Registration(_)
+        | RegistryRefusal::Withdrawn { .. } => (Conflict, None),
+        RegistryRefusal::Format(_) => (InvalidArgument, None),
+        RegistryRefusal::BlocksFull { .. }
+        | RegistryRefusal::AddressUndecided { .. }
+        | RegistryRefusal::Registry(_)
+        | RegistryRefusal::Ended => (Unavailable, Some("see `vswitch registry status`")),
+    }
+}
+
 fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
     use ErrorCode::{Conflict, Internal, InvalidArgument, LimitReached, NotFound};
     match error {
@@ -203,6 +233,14 @@ fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
             (InvalidArgument, Some("name it with --vni, the same on all nodes"))
         }
         OverlayError::Vni(_) | OverlayError::PeerPort => (InvalidArgument, None),
+        OverlayError::NetworkOfRegistry(_) => {
+            (Conflict, Some("start the switch with --registry and the URL of that registry"))
+        }
+        OverlayError::Registered { .. } => (Conflict, Some("mend it in the registry")),
+        OverlayError::NoSubnet { .. } => (Conflict, None),
+        OverlayError::UsedElsewhere { .. } => (Conflict, Some("detach them on that node first")),
+        OverlayError::RangeOfRegistry => (InvalidArgument, Some("leave --ip-range out")),
+        OverlayError::HostAddressOfRegistry => (InvalidArgument, Some("leave --host-ip out")),
         OverlayError::VniTaken { .. } => (Conflict, Some("choose another --vni")),
         OverlayError::MtuMax { .. } => {
             (InvalidArgument, Some("choose a smaller --mtu, or leave it out"))

@@ -64,15 +64,15 @@ pub(crate) struct CreateArgs {
     /// Name of the host's device on it [default: br-NAME]
     #[arg(long, value_name = "IFNAME")]
     bridge: Option<IfName>,
-    /// Span hosts by VXLAN; the switch needs an --underlay
-    #[arg(long, requires = "vni")]
+    /// Span hosts by VXLAN: all that have the switch's --registry, or its static peers. The switch needs an --underlay
+    #[arg(long)]
     overlay: bool,
-    /// Number of the overlay network, the same on all hosts: 1 to 16777215
+    /// Number of the overlay network, the same on all hosts: 1 to 16777215 [default: the registry chooses one]
     #[arg(long, value_name = "N", requires = "overlay")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=16_777_215))]
     vni: Option<u32>,
-    /// Address of the host itself on this node, from which it reaches containers on other hosts [default: none; it
-    /// reaches those of this host only]
+    /// Address of the host itself on this node, from which it reaches containers on other hosts [default: one of the
+    /// registry; without one it reaches those of this host only]
     #[arg(long, value_name = "ADDRESS", requires = "overlay")]
     host_ip: Vec<IpAddr>,
     #[command(flatten)]
@@ -89,6 +89,7 @@ Examples:
   sudo vswitch network create --subnet 10.5.0.0/16 --reserve 10.5.0.9 green
   sudo vswitch network create --rate-out 100M slow
   sudo vswitch network create --internal --label tier=db --reachable-from blue backend
+  sudo vswitch network create --overlay --subnet 10.50.0.0/16 wide              on all nodes of the registry
   sudo vswitch network create --overlay --vni 42 --subnet 10.50.0.0/16 --ip-range 10.50.1.0/24 wide
   sudo vswitch run --name web --network blue -- nginx -g 'daemon off;'
 

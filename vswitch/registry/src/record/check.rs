@@ -24,7 +24,7 @@ const VNI_MAX: u32 = (1 << 24) - 1;
 const NAME_BYTES_MAX: usize = 64;
 
 /// Most subnets of a network, and aliases of an endpoint.
-const LIST_MAX: usize = 32;
+const LIST_MAX: usize = 64;
 
 /// Least MTU of IPv6 (RFC 8200, 5).
 const MTU_MIN: u16 = 1280;

@@ -153,6 +153,15 @@ impl Model {
         Ok((ipv4, ipv6))
     }
 
+    /// Refuses addresses of a request that an endpoint has.
+    pub(crate) fn check_unused(&self, spec: &AttachSpec) -> Result<(), ControlError> {
+        let owner = |address| self.lease_with(&spec.network, address);
+        let found = spec.named_addresses().find_map(|it| Some((it, owner(it)?)));
+        found.map_or(Ok(()), |(address, owner)| {
+            Err(ControlError::AddressInUse { address, owner: owner.name.to_string() })
+        })
+    }
+
     /// Whether an address is reserved and no endpoint has it.
     fn can_take_over(&self, network: &NetworkName, address: IpAddr) -> bool {
         let network_of = self.networks.get(network);

@@ -82,12 +82,12 @@ impl AttachSpec {
     }
 
     /// Whether it gets addresses of a family.
-    pub(super) fn wants(&self, family: Family) -> bool {
+    pub(crate) fn wants(&self, family: Family) -> bool {
         self.family.is_none_or(|only| only == family)
     }
 
     /// The addresses that the request names.
-    pub(super) fn named_addresses(&self) -> impl Iterator<Item = IpAddr> {
+    pub(crate) fn named_addresses(&self) -> impl Iterator<Item = IpAddr> {
         let first = [self.ipv4.map(IpAddr::V4), self.ipv6.map(IpAddr::V6)];
         first.into_iter().flatten().chain(self.further_addresses.iter().copied())
     }

@@ -2,11 +2,14 @@
 
 use wire::vxlan::Vni;
 
-use super::{AttachSpec, EndpointKey, Model, Network, NetworkName, OverlaySpec, Owner};
+use super::{
+    AttachSpec, EndpointKey, Model, Network, NetworkName, OverlaySpec, Owner, RegisteredSpec,
+};
 use crate::control::OverlayError;
 use crate::control::error::ControlError;
 use crate::control::store::{
-    Attachment, Document, NetworkOptions, NetworkRecord, OverlayRecord, StaticRecord, VERSION,
+    Attachment, Document, NetworkOptions, NetworkRecord, OverlayRecord, RegisteredRecord,
+    StaticRecord, VERSION,
 };
 use crate::datapath::NetworkIndex;
 
@@ -46,7 +49,22 @@ impl From<&OverlaySpec> for OverlayRecord {
             host_addresses: spec.host_addresses.clone(),
             mtu: spec.mtu,
             peers: spec.peers.clone(),
+            registered: spec.registered.as_ref().map(RegisteredRecord::from),
         }
+    }
+}
+
+impl From<&RegisteredSpec> for RegisteredRecord {
+    fn from(spec: &RegisteredSpec) -> Self {
+        let RegisteredSpec { subnets, options, blocks } = spec.clone();
+        Self { subnets, options, blocks }
+    }
+}
+
+impl From<&RegisteredRecord> for RegisteredSpec {
+    fn from(record: &RegisteredRecord) -> Self {
+        let RegisteredRecord { subnets, options, blocks } = record.clone();
+        Self { subnets, options, blocks }
     }
 }
 
@@ -59,6 +77,7 @@ impl OverlayRecord {
             host_addresses: self.host_addresses.clone(),
             mtu: self.mtu,
             peers: self.peers.clone(),
+            registered: self.registered.as_ref().map(RegisteredSpec::from),
         })
     }
 }

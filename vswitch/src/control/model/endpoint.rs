@@ -360,6 +360,11 @@ impl Model {
             .filter_map(|endpoint| endpoint.binding.as_ref().map(|binding| (endpoint, binding)))
     }
 
+    /// An endpoint in any state.
+    pub(crate) fn endpoint(&self, key: &EndpointKey) -> Option<&Endpoint> {
+        self.endpoints.get(key)
+    }
+
     /// An active endpoint.
     pub(crate) fn active_endpoint(&self, key: &EndpointKey) -> Result<&Endpoint, ControlError> {
         match self.endpoints.get(key) {

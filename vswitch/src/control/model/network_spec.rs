@@ -10,7 +10,7 @@ use wire::MacAddr;
 
 use super::NetworkName;
 use super::key::is_uplink_label;
-use super::overlay_spec::{OverlaySpec, gso_max_size};
+use super::overlay_spec::{OverlaySpec, RegisteredSpec, gso_max_size};
 use crate::config::{IfName, Multicast, SnatPorts, Subnet4, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 
@@ -81,6 +81,16 @@ impl NetworkSpec {
     /// nodes share.
     pub(crate) fn host_mac(&self) -> MacAddr {
         self.overlay.as_ref().map_or(self.gateway_mac, |overlay| overlay.host_mac)
+    }
+
+    /// Whether the registry has it.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered().is_some()
+    }
+
+    /// What the registry has of it.
+    pub(crate) fn registered(&self) -> Option<&RegisteredSpec> {
+        self.overlay.as_ref()?.registered.as_ref()
     }
 
     /// Largest GSO frame of its links, where it is not the kernel's default.

@@ -17,7 +17,7 @@ use crate::config::{NodeName, not_unicast};
 use crate::control::OverlayError;
 use crate::control::error::ControlError;
 use crate::control::limits::PEERS_MAX;
-use crate::datapath::{NetworkOverlay, PortConf, RemoteTable, TunnelConf, VtepConf, VtepIndex};
+use crate::datapath::{NetworkOverlay, PortConf, TunnelConf, VtepConf, VtepIndex};
 
 /// The name of the tunnel port in counters and metrics.
 pub(super) const TUNNEL_LABEL: &str = "vswitch.tunnel";
@@ -198,6 +198,7 @@ impl Model {
     pub(crate) fn networks_of_vtep(&self, address: SocketAddr) -> Vec<String> {
         let has = |network: &&Network| {
             network.spec.overlay.as_ref().is_some_and(|it| it.peers.contains(&address))
+                || self.has_node_at(network, address)
         };
         self.networks().filter(has).map(|network| network.spec.name.to_string()).collect()
     }
@@ -306,11 +307,14 @@ impl Model {
     pub(super) fn network_overlay(&self, network: &Network) -> Option<NetworkOverlay> {
         let overlay = network.spec.overlay.as_ref()?;
         let reaches = |peer: &SocketAddr| self.tunnel.as_ref().is_some_and(|it| it.reaches(*peer));
-        let peers = overlay.peers.iter().filter(|peer| reaches(peer));
+        let (nodes, remotes) = self.remotes_of(network);
+        let is_static = |node: &&SocketAddr| overlay.peers.contains(*node);
+        let others = nodes.iter().filter(|node| !is_static(node));
+        let peers = overlay.peers.iter().chain(others).filter(|peer| reaches(peer));
         Some(NetworkOverlay {
             vni: overlay.vni,
             vteps: peers.filter_map(|peer| self.vteps.find(*peer)).collect(),
-            remotes: RemoteTable::default(),
+            remotes,
         })
     }
 }

@@ -1,8 +1,9 @@
 //! The description of the part of a network that spans nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use wire::vxlan::Vni;
 use wire::{MacAddr, ethernet, vxlan};
 
@@ -39,6 +40,17 @@ pub(crate) struct OverlaySpec {
     pub(crate) mtu: Option<u32>,
     /// Static peers, where each receives.
     pub(crate) peers: BTreeSet<SocketAddr>,
+    /// What the registry has of it; none for a network of this switch alone.
+    pub(crate) registered: Option<RegisteredSpec>,
+}
+
+/// A network as the registry has it, beside its number, name and MTU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RegisteredSpec {
+    pub(crate) subnets: Vec<IpNet>,
+    pub(crate) options: BTreeMap<String, String>,
+    /// Blocks of addresses that this node has.
+    pub(crate) blocks: BTreeSet<IpNet>,
 }
 
 impl OverlaySpec {

@@ -22,7 +22,7 @@ use crate::host::netns::NetnsId;
 mod addresses;
 mod further_addresses;
 mod networks;
-mod overlay;
+pub(crate) mod overlay;
 mod pools;
 mod service;
 

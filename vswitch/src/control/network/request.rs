@@ -30,7 +30,7 @@ const DEVICE_PREFIX: &str = "br-";
 const RESERVED: [&str; 3] = ["host", "none", "container"];
 
 /// A network of a request. The caller lets no other network come meanwhile.
-pub(super) async fn spec(
+pub(in crate::control) async fn spec(
     inner: &Inner,
     request: NetworkRequest,
 ) -> Result<NetworkSpec, ControlError> {

@@ -22,6 +22,45 @@ pub enum OverlayError {
     /// The host has no name that could be the node's.
     #[error("the host's name {0:?} cannot be that of a node")]
     NodeName(String),
+    /// The registry is not named.
+    #[error("{0} is a network of the registry, and the switch has none")]
+    NetworkOfRegistry(String),
+    /// A record of the registry that no network can be made of.
+    #[error("network {network} of the registry: {problem}")]
+    Registered {
+        /// Its name.
+        network: String,
+        /// What makes no sense.
+        problem: String,
+    },
+    /// The network has no addresses of a family.
+    #[error("network {network} of the registry has no subnet of {family}")]
+    NoSubnet {
+        /// The network.
+        network: String,
+        /// The family.
+        family: vswitch_api::address::Family,
+    },
+    /// Other nodes have endpoints on it.
+    #[error("{network} is in use on other nodes: {endpoints} addresses, one of them on {node}")]
+    UsedElsewhere {
+        /// The network.
+        network: String,
+        /// Number of addresses.
+        endpoints: usize,
+        /// A node that has one of them.
+        node: String,
+    },
+    /// Addresses come in blocks.
+    #[error(
+        "--ip-range is not for a network of the registry, which gives its nodes blocks of addresses"
+    )]
+    RangeOfRegistry,
+    /// The host's address comes from the registry, too.
+    #[error(
+        "--host-ip is not for a network of the registry, which gives the host of each node an address"
+    )]
+    HostAddressOfRegistry,
     /// Nobody chooses one.
     #[error("{0} needs a VNI: the switch has no registry that chooses one")]
     VniMissing(String),

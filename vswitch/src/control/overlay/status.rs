@@ -1,5 +1,7 @@
 //! The underlay and the registry as the API shows them.
 
+use std::sync::Arc;
+
 use vswitch_api::overlay::{RemoteEndpoint, UnderlayStatus};
 use vswitch_api::registry::{LeaseState, LeaseStatus, RegistryStatus, RegistrySummary};
 
@@ -9,7 +11,7 @@ use crate::control::error::ControlError;
 use crate::control::inner::Inner;
 use crate::control::limits::REMOTE_ENDPOINTS_SHOWN;
 use crate::control::model::{Model, Network, Vtep};
-use crate::overlay::OverlayStatus;
+use crate::overlay::{self, OverlayStatus};
 
 /// The switch on the underlay.
 pub(in crate::control) fn underlay_status(model: &Model) -> Option<UnderlayStatus> {
@@ -27,18 +29,24 @@ pub(in crate::control) fn underlay_status(model: &Model) -> Option<UnderlayStatu
 /// The first endpoints of a network on other nodes, in the order of their addresses, at most [`REMOTE_ENDPOINTS_SHOWN`],
 /// and the number of all.
 pub(in crate::control) fn remote_endpoints(
-    _model: &Model,
-    _network: &Network,
+    model: &Model,
+    network: &Network,
 ) -> (Vec<RemoteEndpoint>, usize) {
-    // The model has no endpoints of other nodes yet: peers are static.
-    let known: Vec<RemoteEndpoint> = Vec::new();
-    let total = known.len();
-    (known.into_iter().take(REMOTE_ENDPOINTS_SHOWN).collect(), total)
+    let shown = |endpoint: &Arc<overlay::RemoteEndpoint>| RemoteEndpoint {
+        address: endpoint.address,
+        mac: endpoint.mac,
+        name: Some(endpoint.name.to_string()).filter(|name| !name.is_empty()),
+        aliases: endpoint.aliases.iter().map(ToString::to_string).collect(),
+        node: endpoint.node.to_string(),
+    };
+    let name = network.spec.name.as_str();
+    let first = model.remotes_on(name).take(REMOTE_ENDPOINTS_SHOWN);
+    (first.map(shown).collect(), model.remotes_count(name))
 }
 
 /// Name of the node that has a VTEP, as the registry has it; none for a static peer.
-pub(super) fn node_of(_model: &Model, _vtep: &Vtep) -> Option<String> {
-    None
+pub(super) fn node_of(model: &Model, vtep: &Vtep) -> Option<String> {
+    model.node_at(vtep.address).map(str::to_owned)
 }
 
 impl Control {

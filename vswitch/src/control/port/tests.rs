@@ -1,4 +1,5 @@
-use super::{ATTACH, ConfiguredBy, LOST, Step, attach_plan};
+use super::steps::ATTACH;
+use super::{ConfiguredBy, LOST, Step, attach_plan};
 
 #[test]
 fn an_attach_has_all_steps_and_a_stored_one_no_save() {

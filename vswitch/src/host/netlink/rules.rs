@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteScope};
@@ -117,9 +116,9 @@ impl Netlink {
     /// The rules of a family.
     pub(crate) async fn rules(&self, is_ipv6: bool) -> Result<Vec<Rule>, NetlinkError> {
         let version = if is_ipv6 { IpVersion::V6 } else { IpVersion::V4 };
-        let rules = self.0.rule().get(version).execute();
+        let all = || self.0.rule().get(version.clone()).execute();
         let rules: Vec<RuleMessage> =
-            rules.try_collect().await.map_err(failed(|| "list routing rules".into()))?;
+            self.1.run(all).await.map_err(failed(|| "list routing rules".into()))?;
         Ok(rules.iter().map(Rule::parse).collect())
     }
 
@@ -182,9 +181,9 @@ impl Netlink {
         } else {
             RouteMessageBuilder::<Ipv4Addr>::new().build()
         };
-        let routes = self.0.route().get(message).execute();
+        let all = || self.0.route().get(message.clone()).execute();
         let routes: Vec<RouteMessage> =
-            routes.try_collect().await.map_err(failed(|| "list routes".into()))?;
+            self.1.run(all).await.map_err(failed(|| "list routes".into()))?;
         let parsed = routes.into_iter();
         Ok(parsed.filter_map(|it| Some((TableRoute::parse(&it, is_ipv6)?, it))).collect())
     }

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt;
 use netlink_packet_route::link::{
     InfoData, InfoGre, InfoGre6, InfoIpTunnel, InfoVti, LinkAttribute, LinkFlags, LinkInfo,
     LinkMessage,
 };
 use rtnetlink::Handle;
 
-use super::failed;
+use super::{Dumps, failed};
 use crate::host::error::NetlinkError;
 
 /// IPIP, 6in4, ESP, GRE, AH, IPComp, MPLS-in-IP.
@@ -25,10 +24,10 @@ const MPLS: u8 = 137;
 /// Remotes of tunnels that are up, with the protocols that come from them.
 pub(in crate::host) async fn tunnels(
     handle: &Handle,
+    dumps: &Dumps,
 ) -> Result<BTreeSet<(IpAddr, u8)>, NetlinkError> {
-    let links = handle.link().get().execute();
-    let links: Vec<_> =
-        links.try_collect().await.map_err(failed(|| "list tunnels of the host".into()))?;
+    let links = dumps.run(|| handle.link().get().execute());
+    let links: Vec<_> = links.await.map_err(failed(|| "list tunnels of the host".into()))?;
     Ok(links.iter().filter_map(tunnel).flatten().collect())
 }
 

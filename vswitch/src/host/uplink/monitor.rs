@@ -42,11 +42,13 @@ use crate::host::limits::{
     DEBOUNCE, NEIGH_CHECK_INTERVAL, NEIGH_PROBES_MAX, NEIGH_REFRESH_INTERVAL, NEIGH_REFRESH_MAX,
     RESYNC_INTERVAL, SYNC_RETRY,
 };
+use crate::host::netlink::Dumps;
 use crate::host::{HostError, netlink};
 
 /// A netlink connection, and notifications.
 pub(super) struct UplinkMonitor {
     handle: Handle,
+    dumps: Dumps,
     notifications: Notifications,
     selector: UplinkSelector,
     /// The switch's bridge, and the names of its TAPs.
@@ -75,6 +77,7 @@ impl UplinkMonitor {
         tokio::spawn(connection);
         Ok(Self {
             handle,
+            dumps: Dumps::default(),
             notifications,
             selector,
             own,
@@ -89,33 +92,21 @@ impl UplinkMonitor {
     /// Reads links, addresses, routes, neighbours and rules.
     pub(super) async fn kernel(&self) -> Result<Kernel, NetlinkError> {
         let failed = |what: &'static str| netlink::failed(move || what.to_owned());
-        let handle = &self.handle;
-        let links = handle.link().get().execute().try_collect();
+        let (handle, dumps) = (&self.handle, &self.dumps);
+        let links = dumps.run(|| handle.link().get().execute());
         let links = links.await.map_err(failed("list interfaces"))?;
-        let addresses = handle.address().get().execute().try_collect();
+        let addresses = dumps.run(|| handle.address().get().execute());
         let addresses = addresses.await.map_err(failed("list addresses"))?;
         let mut routes = Vec::new();
         let mut neighbours = Vec::new();
         let v4 = RouteMessageBuilder::<std::net::Ipv4Addr>::new().build();
         let v6 = RouteMessageBuilder::<std::net::Ipv6Addr>::new().build();
         for (message, family) in [(v4, AddressFamily::Inet), (v6, AddressFamily::Inet6)] {
-            let some: Vec<_> = handle
-                .route()
-                .get(message)
-                .execute()
-                .try_collect()
-                .await
-                .map_err(failed("list routes"))?;
-            routes.extend(some);
-            let some: Vec<_> = handle
-                .neighbours()
-                .get()
-                .set_address_family(family)
-                .execute()
-                .try_collect()
-                .await
-                .map_err(failed("list neighbours"))?;
-            neighbours.extend(some);
+            let some = dumps.run(|| handle.route().get(message.clone()).execute());
+            routes.extend(some.await.map_err(failed("list routes"))?);
+            let of_family = || handle.neighbours().get().set_address_family(family).execute();
+            let some = dumps.run(of_family);
+            neighbours.extend(some.await.map_err(failed("list neighbours"))?);
         }
         let rules = self.rules().await?;
         Ok(Kernel { links, addresses, routes, neighbours, rules })
@@ -125,7 +116,8 @@ impl UplinkMonitor {
     async fn rules(&self) -> Result<Vec<RuleMessage>, NetlinkError> {
         let mut rules = Vec::new();
         for version in [IpVersion::V4, IpVersion::V6] {
-            let listed = self.handle.rule().get(version).execute().try_collect().await;
+            let all = || self.handle.rule().get(version.clone()).execute();
+            let listed = self.dumps.run(all).await;
             rules.extend(of_family(
                 listed.map_err(netlink::failed(|| "list routing rules".into())),
             )?);
@@ -176,8 +168,8 @@ impl UplinkMonitor {
     }
 
     /// Its connection, for requests.
-    pub(super) fn handle(&self) -> Handle {
-        self.handle.clone()
+    pub(super) fn handle(&self) -> (Handle, Dumps) {
+        (self.handle.clone(), self.dumps.clone())
     }
 
     /// Runs until the sender of requests is dropped.

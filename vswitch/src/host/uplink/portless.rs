@@ -23,6 +23,7 @@ use super::tables::Shared;
 use crate::host::limits::{
     PORTLESS_CHECK, PORTLESS_MAX, PORTLESS_NOTE, PORTLESS_NOTES_MAX, PORTLESS_REST,
 };
+use crate::host::netlink::Dumps;
 use crate::host::own_flows::{Flow, Sources};
 
 /// Whose flows are that containers asked for.
@@ -56,7 +57,7 @@ pub(super) struct Keeper {
 }
 
 /// A task that is not running yet.
-pub(super) fn open(handle: Handle, shared: Shared) -> (Portless, Keeper) {
+pub(super) fn open(handle: (Handle, Dumps), shared: Shared) -> (Portless, Keeper) {
     let (told_in, told) = mpsc::channel(PORTLESS_MAX);
     let (notes, notes_out) = mpsc::channel(PORTLESS_NOTES_MAX);
     let (of_host, looked) = (BTreeMap::new(), Instant::now());

@@ -29,6 +29,7 @@ fn overlay(vni: u32) -> OverlaySpec {
         host_addresses: Vec::new(),
         mtu: None,
         peers: std::collections::BTreeSet::new(),
+        registered: None,
     }
 }
 
@@ -45,7 +46,7 @@ fn with_blue() -> (Model, PortIndex) {
     (model, slot)
 }
 
-fn with_underlay(model: &mut Model, local: &str) -> PortIndex {
+pub(crate) fn with_underlay(model: &mut Model, local: &str) -> PortIndex {
     model.add_tunnel(peer(local), "n1".parse().unwrap(), ("eth0".into(), 1500)).unwrap()
 }
 

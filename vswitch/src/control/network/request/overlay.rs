@@ -32,6 +32,7 @@ pub(super) fn spec(
         host_addresses: overlay.host_addresses.clone(),
         mtu: request.mtu.map(checked_mtu).transpose()?,
         peers: std::collections::BTreeSet::new(),
+        registered: None,
     };
     inner.model().check_vni(&spec)?;
     Ok(Some(spec))

@@ -1,0 +1,134 @@
+//! This node's part of networks that the registry has: own endpoints as the registry gets them, blocks of addresses, and the
+//! host's own addresses.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use vswitch_registry::record::{self, block_of};
+use wire::MacAddr;
+
+use super::{EndpointKey, Model, Name, Network, NetworkName, RegisteredSpec};
+
+/// Longest name of an endpoint in the registry. DNS has none that is longer.
+const NAME_BYTES_MAX: usize = 63;
+
+impl Model {
+    /// What the registry has of a network; none for another one.
+    pub(crate) fn registered(&self, network: &NetworkName) -> Option<&RegisteredSpec> {
+        self.networks.get(network)?.spec.registered()
+    }
+
+    /// Networks that the registry has.
+    pub(crate) fn registered_networks(&self) -> Vec<NetworkName> {
+        let registered = self.networks().filter(|network| network.spec.is_registered());
+        registered.map(|network| network.spec.name.clone()).collect()
+    }
+
+    /// Notes that this node has a block of addresses, or has it no more. Says whether that is news.
+    pub(crate) fn set_block(&mut self, network: &str, block: IpNet, is_there: bool) -> bool {
+        let name: Result<NetworkName, _> = network.parse();
+        let network = name.ok().and_then(|name| self.networks.get_mut(&name));
+        let overlay = network.and_then(|network| network.spec.overlay.as_mut());
+        let Some(registered) = overlay.and_then(|it| it.registered.as_mut()) else { return false };
+        match is_there {
+            true => registered.blocks.insert(block),
+            false => registered.blocks.remove(&block),
+        }
+    }
+
+    /// An endpoint as the registry gets it, a record for each address; none on a network that the registry does not have.
+    pub(crate) fn announcements(&self, key: &EndpointKey) -> Vec<record::Endpoint> {
+        let Some(endpoint) = self.endpoints.get(key).filter(|it| it.in_snapshot) else {
+            return Vec::new();
+        };
+        let Some(network) = self.networks.get(&key.network).filter(|it| it.spec.is_registered())
+        else {
+            return Vec::new();
+        };
+        let lease = &endpoint.lease;
+        let name = |name: &Name| match name.as_str() {
+            text if text.len() <= NAME_BYTES_MAX => text.to_owned(),
+            _ => String::new(),
+        };
+        let aliases = endpoint.aliases.iter().map(name).filter(|alias| !alias.is_empty());
+        let aliases: Vec<_> = aliases.collect();
+        let names = (name(&lease.name), aliases);
+        let of = |address| announcement(network, address, lease.mac, names.clone());
+        lease.all_addresses().map(of).collect()
+    }
+
+    /// The host's own addresses on a network, likewise. They have no name.
+    pub(crate) fn host_announcements(&self, name: &NetworkName) -> Vec<record::Endpoint> {
+        let Some(network) = self.networks.get(name).filter(|it| it.spec.is_registered()) else {
+            return Vec::new();
+        };
+        let own = network.spec.host_addresses().iter();
+        let mac = network.spec.host_mac();
+        own.map(|address| announcement(network, *address, mac, Default::default())).collect()
+    }
+
+    /// The endpoint of this node that has an address.
+    pub(crate) fn endpoint_with(&self, network: &str, address: IpAddr) -> Option<EndpointKey> {
+        let mut leases = self.endpoints().map(|endpoint| &endpoint.lease);
+        let found = leases.find(|it| it.network.as_str() == network && it.has(address));
+        found.map(|lease| lease.key())
+    }
+
+    /// Whether an address of a network is reserved, with or without an endpoint.
+    pub(crate) fn is_reserved(&self, network: &NetworkName, address: IpAddr) -> bool {
+        self.networks.get(network).is_some_and(|found| found.reserved.contains(&address))
+    }
+
+    /// Addresses of a network that this node keeps while nothing has them: reserved ones, and those of endpoints that the
+    /// datapath does not know.
+    pub(crate) fn kept_addresses(&self, name: &NetworkName) -> Vec<IpAddr> {
+        let Some(network) = self.networks.get(name) else { return Vec::new() };
+        let idle = self.endpoints().filter(|it| it.lease.network == *name && !it.in_snapshot);
+        let idle = idle.flat_map(|endpoint| endpoint.lease.all_addresses());
+        network.reserved.iter().copied().chain(idle).collect()
+    }
+
+    /// Gives the host addresses of a network.
+    pub(crate) fn set_host_addresses(&mut self, name: &NetworkName, addresses: Vec<IpAddr>) {
+        let Some(network) = self.networks.get_mut(name) else { return };
+        for address in &addresses {
+            // It is the registry's, so that nobody else here can have it.
+            let _ = network.allocate_exact(*address);
+        }
+        if let Some(overlay) = &mut network.spec.overlay {
+            overlay.host_addresses = addresses;
+        }
+        self.invalidate_network(name);
+        self.invalidate_uplinks(true);
+    }
+
+    /// Takes the host's addresses of a network.
+    pub(crate) fn take_host_addresses(&mut self, name: &NetworkName, now: Duration) -> Vec<IpAddr> {
+        let Some(network) = self.networks.get_mut(name) else { return Vec::new() };
+        let overlay = network.spec.overlay.as_mut();
+        let taken = overlay.map(|it| std::mem::take(&mut it.host_addresses)).unwrap_or_default();
+        taken.iter().for_each(|address| network.release(*address, Some(now)));
+        self.invalidate_network(name);
+        self.invalidate_uplinks(true);
+        taken
+    }
+}
+
+fn announcement(
+    network: &Network,
+    address: IpAddr,
+    mac: MacAddr,
+    (name, aliases): (String, Vec<String>),
+) -> record::Endpoint {
+    record::Endpoint {
+        network: network.spec.name.to_string(),
+        block: block_of(address),
+        address,
+        // The registration sets it.
+        node: String::new(),
+        mac,
+        name,
+        aliases,
+    }
+}

@@ -1,0 +1,266 @@
+//! Endpoints of this node on networks of the registry.
+//!
+//! An attach claims the addresses, then reserves them in the model, and announces the endpoint once its port works. A detach
+//! withdraws it first, and releases the addresses last. A stored endpoint has its addresses already: it is announced beside
+//! the attach, again and again until the registry takes it, since it lives whatever the registry says.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::time::sleep;
+use vswitch_api::address::{AddressRequest as Asked, Family};
+use vswitch_registry::record;
+
+use super::outstanding::Unannounced;
+use crate::control::Control;
+use crate::control::error::ControlError;
+use crate::control::inner::Inner;
+use crate::control::limits::{GRATUITOUS_PAUSES, REGISTRY_ANNOUNCED_AT_ONCE};
+use crate::control::model::{AttachSpec, EndpointKey, Lease, NetworkName};
+use crate::control::overlay::OverlayError;
+use crate::overlay::{AddressRequest, Overlay, OverlayError as NodeError, Progress};
+
+impl Inner {
+    /// Reserves what an endpoint needs, as [`Inner::reserve`]; on a network of the registry with addresses from it.
+    pub(in crate::control) async fn claim(&self, spec: &AttachSpec) -> Result<Lease, ControlError> {
+        if self.model().registered(&spec.network).is_none() {
+            return self.reserve(spec).await;
+        }
+        self.join_host(&spec.network).await;
+        let mut claimed = Vec::new();
+        let reserved = match self.claim_addresses(spec, &mut claimed).await {
+            Ok(spec) => self.reserve(&spec).await,
+            Err(error) => Err(error),
+        };
+        if reserved.is_err() {
+            self.release_claims(&spec.network, claimed).await;
+            self.leave_host(&spec.network).await;
+        }
+        reserved
+    }
+
+    /// The request with all addresses that it leaves open. `claimed` has those that the registry gives.
+    async fn claim_addresses(
+        &self,
+        spec: &AttachSpec,
+        claimed: &mut Vec<IpAddr>,
+    ) -> Result<AttachSpec, ControlError> {
+        let network = spec.network.as_str();
+        let overlay = self.registry_for(network)?;
+        let subnets = self.model().registered(&spec.network).map(|it| it.subnets.clone());
+        let subnets = subnets.unwrap_or_default();
+        let subnet_of = |family| subnets.iter().copied().find(|it| Family::of(it.addr()) == family);
+        let mut spec = spec.clone();
+        for (family, other) in [(Family::Ipv4, Family::Ipv6), (Family::Ipv6, Family::Ipv4)] {
+            if subnet_of(family).is_none() && spec.family.is_none() {
+                spec.family = Some(other);
+            }
+        }
+        // An endpoint of this node that ends may have one of them.
+        self.retry_while_ending(|| self.model().check_unused(&spec)).await?;
+        for address in spec.named_addresses().collect::<Vec<_>>() {
+            if !self.model().is_reserved(&spec.network, address) {
+                let request = AddressRequest::Fixed(address);
+                self.allocate(overlay, &mut spec, request, claimed).await?;
+            }
+        }
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let has = match family {
+                Family::Ipv4 => spec.ipv4.is_some(),
+                Family::Ipv6 => spec.ipv6.is_some(),
+            };
+            let Some(subnet) = subnet_of(family).filter(|_| !has && spec.wants(family)) else {
+                continue;
+            };
+            let request = AddressRequest::Any { subnet, name: spec.name.to_string() };
+            match self.allocate(overlay, &mut spec, request, claimed).await? {
+                IpAddr::V4(address) => spec.ipv4 = Some(address),
+                IpAddr::V6(address) => spec.ipv6 = Some(address),
+            }
+        }
+        Ok(spec)
+    }
+
+    async fn allocate(
+        &self,
+        overlay: &Overlay,
+        spec: &mut AttachSpec,
+        request: AddressRequest,
+        claimed: &mut Vec<IpAddr>,
+    ) -> Result<IpAddr, ControlError> {
+        let allocation = overlay.allocate(spec.network.as_str(), request).await?;
+        claimed.push(allocation.address);
+        // A file says which MAC address the others send to.
+        spec.mac = spec.mac.or(allocation.mac);
+        Ok(allocation.address)
+    }
+
+    /// Reserves an address of a network of the registry for an IPAM client; on another network there is none to claim.
+    pub(in crate::control) async fn claim_reservation(
+        &self,
+        network: &NetworkName,
+        request: Asked,
+    ) -> Result<Asked, ControlError> {
+        let subnets = self.model().registered(network).map(|it| it.subnets.clone());
+        let Some(subnets) = subnets else { return Ok(request) };
+        let overlay = self.registry_for(network.as_str())?;
+        let wanted = match request {
+            Asked::Address(address) => AddressRequest::Fixed(address),
+            Asked::Next(family) => {
+                let subnet = subnets.into_iter().find(|it| Family::of(it.addr()) == family);
+                let network = network.to_string();
+                let none = OverlayError::NoSubnet { network, family };
+                AddressRequest::Any { subnet: subnet.ok_or(none)?, name: String::new() }
+            }
+        };
+        Ok(Asked::Address(overlay.allocate(network.as_str(), wanted).await?.address))
+    }
+
+    /// Returns addresses to the registry, except those that a reservation keeps.
+    pub(in crate::control) async fn release_claims(
+        &self,
+        network: &NetworkName,
+        addresses: impl IntoIterator<Item = IpAddr>,
+    ) {
+        let Some(overlay) = self.registry.get() else { return };
+        if self.model().registered(network).is_none() {
+            return;
+        }
+        for address in addresses {
+            if self.model().is_reserved(network, address) {
+                continue;
+            }
+            if let Err(error) = overlay.release(network.as_str(), address).await {
+                tracing::debug!(%network, %address, %error, "not released");
+            }
+        }
+    }
+
+    /// Tells the registry of an endpoint, under its names now.
+    pub(in crate::control) async fn announce_endpoint(
+        &self,
+        key: &EndpointKey,
+    ) -> Result<(), ControlError> {
+        let records = self.model().announcements(key);
+        self.announce_records(&key.network, records).await
+    }
+
+    async fn announce_records(
+        &self,
+        network: &NetworkName,
+        records: Vec<record::Endpoint>,
+    ) -> Result<(), ControlError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let progress = self.registry_for(network.as_str())?.announce(records).await?;
+        if progress == Progress::Queued {
+            tracing::info!(%network, "the registry is away, and is told of an endpoint later");
+        }
+        Ok(())
+    }
+
+    /// The same for an endpoint that stays whatever the registry says, without anybody's wait.
+    pub(in crate::control) fn announce_soon(self: &Arc<Self>, key: &EndpointKey) {
+        if self.model().registered(&key.network).is_some() {
+            let inner = Arc::clone(self);
+            let one = (key.network.clone(), Some(key.name.clone()));
+            tokio::spawn(async move { inner.announce_or_note(one).await });
+        }
+    }
+
+    /// Announces an endpoint, or the host's own; notes it if the registry does not take it.
+    pub(super) async fn announce_or_note(&self, one: Unannounced) {
+        let records = match &one {
+            (network, Some(name)) => {
+                let key = EndpointKey { name: name.clone(), network: network.clone() };
+                self.model().announcements(&key)
+            }
+            (network, None) => self.model().host_announcements(network),
+        };
+        let announced = self.announce_records(&one.0, records).await;
+        let mut unannounced = self.outstanding.unannounced();
+        match announced {
+            Ok(()) => drop(unannounced.remove(&one)),
+            Err(error) => {
+                let (network, name) = &one;
+                let name = name.as_ref().map_or("the host", |name| name.as_str());
+                if unannounced.insert(one.clone()) {
+                    tracing::warn!(name, %network, %error, "other nodes do not reach it yet");
+                }
+            }
+        }
+    }
+
+    /// Takes an endpoint out of the registry.
+    pub(in crate::control) async fn withdraw_endpoint(
+        &self,
+        network: &NetworkName,
+        addresses: Vec<IpAddr>,
+    ) {
+        let Some(overlay) = self.registry.get() else { return };
+        if self.model().registered(network).is_none() || addresses.is_empty() {
+            return;
+        }
+        match overlay.withdraw(network.as_str(), addresses).await {
+            Ok(Progress::Written) => {}
+            Ok(Progress::Queued) => {
+                tracing::info!(%network, "the registry is away, and is told of a detach later");
+            }
+            Err(error) => tracing::warn!(%network, %error, "not withdrawn from the registry"),
+        }
+    }
+}
+
+impl Control {
+    /// Announces again what the registry has not taken yet, as many at a time as it may take some time.
+    pub(super) async fn announce_missing(&self) {
+        let inner = &self.0;
+        let missing: Vec<_> = inner.outstanding.unannounced().iter().cloned().collect();
+        for some in missing.chunks(REGISTRY_ANNOUNCED_AT_ONCE) {
+            futures_util::future::join_all(
+                some.iter().map(|one| inner.announce_or_note(one.clone())),
+            )
+            .await;
+        }
+    }
+
+    /// After a start: keeps the addresses of what is not attached, and announces the host's own.
+    pub(in crate::control) async fn resume_registered(&self) {
+        let inner = &self.0;
+        let Some(overlay) = inner.registry.get() else { return };
+        let networks = inner.model().registered_networks();
+        for network in networks {
+            let kept = inner.model().kept_addresses(&network);
+            for address in kept {
+                match overlay.allocate(network.as_str(), AddressRequest::Fixed(address)).await {
+                    Ok(_) | Err(NodeError::AddressTaken { .. }) => {}
+                    Err(error) => tracing::warn!(%network, %address, %error, "not kept"),
+                }
+            }
+            inner.announce_or_note((network.clone(), None)).await;
+            inner.leave_host(&network).await;
+        }
+    }
+
+    /// Announces the addresses of an endpoint to neighbours again, since other nodes learn of it a moment later.
+    pub(in crate::control) fn announce_to_other_nodes(&self, lease: &Lease) {
+        if self.0.model().registered(&lease.network).is_none() {
+            return;
+        }
+        let (control, lease) = (self.clone(), lease.clone());
+        tokio::spawn(async move {
+            for pause in GRATUITOUS_PAUSES {
+                sleep(pause).await;
+                let is_there = {
+                    let model = control.0.model();
+                    model.active_endpoint(&lease.key()).is_ok_and(|it| it.lease == lease)
+                };
+                if !is_there {
+                    return;
+                }
+                control.announce(&lease).await;
+            }
+        });
+    }
+}
