@@ -134,6 +134,7 @@ pub(super) async fn request_pool(
     let family = if request.v6 { Family::Ipv6 } else { Family::Ipv4 };
     if let Some(network) = subnet.and_then(|subnet| driver.control().overlay_of_pool(subnet)) {
         driver.leave_forgotten(&network).await;
+        driver.check_unjoined(&network)?;
     }
     let request = PoolRequest { family, subnet, range };
     let pool = driver.control().request_pool(request).await.map_err(line)?;

@@ -49,7 +49,9 @@ pub(super) fn apply(options: &Options, request: &mut NetworkRequest) -> Result<(
     }
     if let Some(name) = given.get(OVERLAY) {
         if given.contains_key(NAME) {
-            return Err(format!("the overlay network is named by option {OVERLAY}: leave {NAME} out"));
+            return Err(format!(
+                "the overlay network is named by option {OVERLAY}: leave {NAME} out"
+            ));
         }
         name.as_str().unwrap_or_default().clone_into(&mut request.name);
     } else if request.overlay.is_some() {
@@ -112,5 +114,34 @@ fn prefix(text: &str) -> Result<String, String> {
     match fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         true => Ok(text.to_owned()),
         false => Err("write 1 to 12 letters and digits, such as eth".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn applied(options: Value) -> Result<NetworkRequest, String> {
+        let options = json!({ GENERIC: options });
+        let mut request = NetworkRequest { name: "docker-abc".to_owned(), ..Default::default() };
+        apply(options.as_object().expect("an object"), &mut request)?;
+        Ok(request)
+    }
+
+    #[test]
+    fn an_overlay_network_has_a_name_and_perhaps_a_vni() {
+        let request = applied(json!({ "vni": "42", "overlay": "blue" })).unwrap();
+        assert_eq!((&request.name[..], request.overlay.and_then(|it| it.vni)), ("blue", Some(42)));
+        let request = applied(json!({ "overlay": "blue" })).unwrap();
+        assert!(request.overlay.is_some_and(|it| it.vni.is_none()));
+        assert!(applied(json!({ "name": "blue" })).unwrap().overlay.is_none());
+        let error = applied(json!({ "overlay": "blue", "name": "green" })).unwrap_err();
+        assert_eq!(error, "the overlay network is named by option overlay: leave name out");
+        let error = applied(json!({ "vni": "42" })).unwrap_err();
+        assert_eq!(error, "option vni is for an overlay network: add -o overlay=NAME");
+        let error = applied(json!({ "overlay": "blue", "vni": "many" })).unwrap_err();
+        assert_eq!(error, "option vni=many is refused: it is no number");
     }
 }

@@ -15,6 +15,7 @@ use super::driver::{Driver, line};
 use super::names::NETWORK_NAME;
 use super::options::PREFIX_LABEL;
 use super::{ENDPOINT_ID, FAMILY_LABEL, NETWORK_ID};
+use crate::control::OverlayError;
 use crate::control::model::NetworkName;
 
 /// Labels that Docker's network has.
@@ -43,6 +44,16 @@ impl Driver {
         control.join_network(request, NETWORK_ID).await.map_err(line)
     }
 
+    /// Refuses an overlay network that a network of Docker stands for.
+    pub(super) fn check_unjoined(&self, network: &NetworkName) -> Result<(), String> {
+        match self.control().network_label(network, NETWORK_ID) {
+            Some(other) => {
+                Err(line(OverlayError::Joined { network: network.to_string(), other }.into()))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Takes a network that Docker has removed off an overlay network. Docker may have another network for it then.
     pub(super) async fn leave_forgotten(&self, network: &NetworkName) {
         let control = self.control();
@@ -52,6 +63,13 @@ impl Driver {
             return;
         }
         tracing::info!(%network, id, "Docker has it no more");
+        for subnet in control.subnets(network).into_iter().flatten() {
+            if control.overlay_of_pool(subnet).as_ref() == Some(network)
+                && let Err(error) = control.release_pool(subnet).await
+            {
+                tracing::warn!(%network, %error, "its pool stays");
+            }
+        }
         if let Err(error) = control.leave_network(network, &OWN_LABELS).await {
             tracing::warn!(%network, %error, "not written");
         }

@@ -1,12 +1,14 @@
 //! Overlay networks of nodes that share a registry: a real etcd on the underlay, and a file.
 
 mod addresses;
+mod docker;
 mod faults;
 mod file;
 mod networks;
 mod nodes;
 mod outages;
 mod restart;
+mod runtimes;
 
 use testkit::{Snapshot, wait_for};
 use vswitch_api::overlay::Peer;

@@ -157,7 +157,7 @@ pub enum OverlayError {
     #[error("the switch has no overlay network {0}, and no registry to create it in")]
     Absent(String),
     /// A runtime has one network for it on a host.
-    #[error("{network} is a network of Docker already, on this host {other}")]
+    #[error("the overlay network {network} has a network of Docker on this host already: {other}")]
     Joined {
         /// The overlay network.
         network: String,

@@ -198,6 +198,11 @@ fn difference(network: &Network, request: &NetworkRequest) -> Option<(String, St
     }
     match request.settings.is_empty() || request.settings == spec.port_settings {
         true => None,
-        false => Some(("other settings of its ports".to_owned(), "those of the options".to_owned())),
+        false => {
+            Some(("other settings of its ports".to_owned(), "those of the options".to_owned()))
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;
