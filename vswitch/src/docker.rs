@@ -1,8 +1,9 @@
 //! The network and IPAM plugin of Docker, on a Unix socket of its own.
 //!
 //! Docker calls the methods of its remote driver protocols by `POST /NAME.METHOD` with JSON ([`protocol`]), and prints
-//! the text of a failure to the user. Networks and endpoints of Docker are networks and ports of the switch. Docker's
-//! ids are labels of these ([`NETWORK_ID`], [`ENDPOINT_ID`]), so that they survive a restart.
+//! the text of a failure to the user. Networks and endpoints of Docker are networks and ports of the switch; a network
+//! may stand for an overlay network ([`overlay`]). Docker's ids are labels of these ([`NETWORK_ID`], [`ENDPOINT_ID`]), so that
+//! they survive a restart.
 //!
 //! An endpoint's life: *created* (a port, whose TAP is in the host's namespace), *joined* (Docker knows the TAP's
 //! name and moves it into the container), *left* (Docker takes the TAP back), *deleted*. In between, Docker says which

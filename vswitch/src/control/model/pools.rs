@@ -4,6 +4,9 @@
 //! add_pool() -> free -- add_network() with its subnet --> bound -- remove_network() --> free -- remove_pool() -> gone
 //! ```
 //!
+//! The pools of an overlay network, which others may have created, are bound when a client joins it
+//! ([`Model::bind_pools`]), and free when it leaves ([`Model::release_pools`]).
+//!
 //! Docker's IPAM driver takes a pool and the gateway's address, then creates the network, then takes the
 //! addresses of containers. A *free* pool alone knows which addresses are taken. In a *bound* one each of them
 //! is reserved in the network, too, so that no attachment of another client gets it. A pool lives until its

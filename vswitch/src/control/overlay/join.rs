@@ -50,11 +50,13 @@ impl Control {
                 Err(error) => return Err(error),
             }
         }
+        inner.model().bind_pools(&name);
         let claimed = inner.claim_taken(&name).await;
         if claimed.is_err() {
             self.remove_network(name.as_str(), false).await?;
         }
-        claimed
+        claimed?;
+        inner.save().await
     }
 
     async fn join_existing(

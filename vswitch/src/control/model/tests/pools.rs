@@ -160,8 +160,10 @@ fn an_overlay_network_gives_the_addresses_of_its_pool() {
     with_underlay(&mut model, "192.0.2.1:4789");
     let range = Some("192.0.2.64/26".parse().unwrap());
     open_network(&mut model, NetworkSpec { range, ..overlay_network("blue", overlay(42)) });
-    // Docker takes the pool of a network that is there, and its gateway.
+    // Docker takes the pool of a network that is there, or comes just now, and its gateway.
+    model.remove_network(&blue());
     model.add_pool(pool, NOW).unwrap();
+    open_network(&mut model, NetworkSpec { range, ..overlay_network("blue", overlay(42)) });
     let gateway = IpAddr::from(network("blue", Uplink::None).gateway);
     model.take_gateway(net, gateway, NOW).unwrap();
     let aux = model.take_address(net, Some(ip("192.0.2.9")), NOW).unwrap();
