@@ -7,11 +7,16 @@ use std::time::Duration;
 use ipnet::IpNet;
 use vswitch_registry::record::{self, block_of};
 use wire::MacAddr;
+use wire::vxlan::Vni;
 
-use super::{EndpointKey, Model, Name, Network, NetworkName, RegisteredSpec};
+use super::overlay::Tunnel;
+use super::{
+    Endpoint, EndpointKey, EndpointState, Model, Name, Network, NetworkName, RegisteredSpec,
+};
+use crate::control::OverlayError;
 
-/// Longest name of an endpoint in the registry. DNS has none that is longer.
-const NAME_BYTES_MAX: usize = 63;
+/// Longest name and alias of an endpoint in the registry; longer ones are known on this node only.
+const NAME_BYTES_MAX: usize = 64;
 
 impl Model {
     /// What the registry has of a network; none for another one.
@@ -23,6 +28,29 @@ impl Model {
     pub(crate) fn registered_networks(&self) -> Vec<NetworkName> {
         let registered = self.networks().filter(|network| network.spec.is_registered());
         registered.map(|network| network.spec.name.clone()).collect()
+    }
+
+    /// Takes over another number and MTU of a network that is in use: its containers, and the MAC address of the gateway that
+    /// they know, stay.
+    pub(crate) fn change_registered(
+        &mut self,
+        name: &NetworkName,
+        vni: Vni,
+        mtu: Option<u32>,
+    ) -> Result<(), OverlayError> {
+        if let Some(other) = self.network_of_vni(vni).filter(|other| other.spec.name != *name) {
+            let network = other.spec.name.to_string();
+            return Err(OverlayError::VniTaken { vni, network });
+        }
+        let left = self.tunnel().map(Tunnel::mtu);
+        let Some(network) = self.networks.get_mut(name) else { return Ok(()) };
+        if let Some(overlay) = &mut network.spec.overlay {
+            (overlay.vni, overlay.mtu) = (vni, mtu);
+            network.spec.mtu = left.map_or(network.spec.mtu, |left| overlay.mtu_within(left));
+        }
+        self.invalidate_network(name);
+        self.invalidate_uplinks(true);
+        Ok(())
     }
 
     /// Notes that this node has a block of addresses, or has it no more. Says whether that is news.
@@ -39,7 +67,8 @@ impl Model {
 
     /// An endpoint as the registry gets it, a record for each address; none on a network that the registry does not have.
     pub(crate) fn announcements(&self, key: &EndpointKey) -> Vec<record::Endpoint> {
-        let Some(endpoint) = self.endpoints.get(key).filter(|it| it.in_snapshot) else {
+        let is_told = |it: &&Endpoint| it.in_snapshot && it.state != EndpointState::Detaching;
+        let Some(endpoint) = self.endpoints.get(key).filter(is_told) else {
             return Vec::new();
         };
         let Some(network) = self.networks.get(&key.network).filter(|it| it.spec.is_registered())
@@ -89,15 +118,15 @@ impl Model {
         network.reserved.iter().copied().chain(idle).collect()
     }
 
-    /// Gives the host addresses of a network.
-    pub(crate) fn set_host_addresses(&mut self, name: &NetworkName, addresses: Vec<IpAddr>) {
+    /// Gives the host further addresses of a network.
+    pub(crate) fn add_host_addresses(&mut self, name: &NetworkName, addresses: Vec<IpAddr>) {
         let Some(network) = self.networks.get_mut(name) else { return };
         for address in &addresses {
             // It is the registry's, so that nobody else here can have it.
             let _ = network.allocate_exact(*address);
         }
         if let Some(overlay) = &mut network.spec.overlay {
-            overlay.host_addresses = addresses;
+            overlay.host_addresses.extend(addresses);
         }
         self.invalidate_network(name);
         self.invalidate_uplinks(true);

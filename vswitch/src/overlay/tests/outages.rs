@@ -76,13 +76,13 @@ async fn without_the_registry_only_own_blocks() {
         }
     };
     assert!((60..=63).contains(&given), "{given} attached");
-    assert!(matches!(refused, OverlayError::BlocksFull { .. }), "{refused:?}");
+    assert!(matches!(refused, NodeError::BlocksFull { .. }), "{refused:?}");
     let text = refused.to_string();
     assert!(text.contains(SUBNET) && text.contains("stopped"), "{text}");
     let fixed = one.attach_at(free_elsewhere, "d").await;
-    assert!(matches!(fixed, Err(OverlayError::AddressUndecided { .. })), "{fixed:?}");
+    assert!(matches!(fixed, Err(NodeError::AddressUndecided { .. })), "{fixed:?}");
     let taken = one.attach_at(others, "d").await;
-    assert!(matches!(taken, Err(OverlayError::AddressTaken { .. })), "{taken:?}");
+    assert!(matches!(taken, Err(NodeError::AddressTaken { .. })), "{taken:?}");
     for result in
         [one.create("red", "10.9.0.0/16").await.map(drop), one.overlay.delete_network("blue").await]
     {
@@ -278,8 +278,8 @@ async fn a_start_without_the_registry() {
     store.stop();
     let stranger = Member::start(&store, "n4", 4);
     let refused = stranger.overlay.registered().await;
-    assert!(matches!(refused, Err(OverlayError::Registry(_))), "{refused:?}");
-    assert!(matches!(stranger.allocate(SUBNET).await, Err(OverlayError::UnknownNetwork(_))));
+    assert!(matches!(refused, Err(NodeError::Registry(_))), "{refused:?}");
+    assert!(matches!(stranger.allocate(SUBNET).await, Err(NodeError::UnknownNetwork(_))));
     let mut again = Member::start_with(&store, "n1", 1, Remembered { networks, blocks });
     again.until("blue", |model| model.networks.contains_key("blue")).await;
     assert_eq!(again.announce(address, "a").await, Ok(Progress::Queued));

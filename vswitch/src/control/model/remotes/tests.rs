@@ -83,8 +83,8 @@ fn an_endpoint_is_reached_once_its_node_is_known_whatever_comes_first() {
         let blue = model.network(Some("blue")).unwrap();
         let overlay = model.network_overlay(blue).unwrap();
         assert_eq!(overlay.remotes.by_ip(at(9)), Some(mac(9)));
-        assert_eq!(model.networks_of_vtep(vtep(2)), ["blue"]);
-        assert_eq!(model.node_at(vtep(2)), Some("n2"));
+        assert!(model.networks_by_vtep()[&vtep(2)].iter().eq(["blue"]));
+        assert_eq!(model.nodes_by_vtep().get(&vtep(2)), Some(&"n2"));
     }
 }
 
