@@ -161,3 +161,43 @@ fn announcement(
         aliases,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::overlay::with_registered_blue;
+    use super::*;
+
+    #[test]
+    fn a_network_in_use_takes_another_number_and_its_gateway_stays() {
+        let mut model = with_registered_blue();
+        let name: NetworkName = "blue".parse().unwrap();
+        let gateway = model[&name].spec.gateway_mac;
+        model.change_registered(&name, Vni::new(77).unwrap(), Some(1300)).unwrap();
+        let spec = &model[&name].spec;
+        assert_eq!((spec.overlay.as_ref().unwrap().vni.get(), spec.mtu), (77, 1300));
+        assert_eq!(spec.gateway_mac, gateway, "containers know that one");
+        let network = model.network_named(&name).unwrap();
+        assert_eq!(model.network_overlay(network).unwrap().vni.get(), 77);
+    }
+
+    #[test]
+    fn blocks_and_addresses_of_the_host_come_and_go() {
+        let mut model = with_registered_blue();
+        let name: NetworkName = "blue".parse().unwrap();
+        let block = "10.50.0.64/26".parse().unwrap();
+        assert!(model.set_block("blue", block, true));
+        assert!(!model.set_block("blue", block, true), "no news");
+        assert!(!model.set_block("red", block, true), "no such network");
+        let own = IpAddr::from([10, 50, 0, 65]);
+        model.add_host_addresses(&name, vec![own]);
+        let told = model.host_announcements(&name);
+        assert_eq!(
+            (told[0].address, told[0].block, told[0].mac),
+            (own, block, model[&name].spec.host_mac())
+        );
+        assert_eq!(told[0].name, "");
+        assert_eq!(model.take_host_addresses(&name, Duration::ZERO), [own]);
+        assert!(model.host_announcements(&name).is_empty());
+        assert!(model.set_block("blue", block, false));
+    }
+}

@@ -248,3 +248,34 @@ async fn an_endpoint_with_two_addresses() {
     assert_eq!(gone, Ok(Progress::Written));
     two.until("none", |model| model.endpoints.is_empty()).await;
 }
+
+/// Addresses from before a restart are nobody else's: those that are announced again and withdrawn, as of a container that
+/// stops, and those that nothing announces.
+#[tokio::test(start_paused = true)]
+async fn addresses_from_before_a_restart_are_kept() {
+    let store = MemoryStore::default();
+    let (one, _two) = pair(&store).await;
+    let (stopping, stopped) = (ip("10.50.0.66"), ip("10.50.0.67"));
+    one.announce(stopping, "stopping").await.expect("announce");
+    one.overlay.keep("blue", stopped).await.expect("keep");
+    one.overlay.withdraw("blue", vec![stopping]).await.expect("withdraw");
+    for address in [stopping, stopped] {
+        let taken = one.attach_at(address, "other").await;
+        assert!(matches!(taken, Err(NodeError::AddressTaken { .. })), "{taken:?}");
+        one.overlay.release("blue", address).await.expect("release");
+        assert_eq!(one.attach_at(address, "other").await, Ok(Progress::Written));
+    }
+}
+
+/// A network that is created again has all of its addresses.
+#[tokio::test(start_paused = true)]
+async fn reservations_go_with_their_network() {
+    let store = MemoryStore::default();
+    let one = Member::start(&store, "n1", 1);
+    for _ in 0..2 {
+        one.create("blue", SUBNET).await.expect("create");
+        let request = AddressRequest::Fixed(ip("10.50.0.9"));
+        one.overlay.allocate("blue", request).await.expect("allocate");
+        one.overlay.delete_network("blue").await.expect("delete");
+    }
+}

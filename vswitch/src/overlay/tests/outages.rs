@@ -352,3 +352,30 @@ impl Member {
         Arc::clone(&self.model.networks[name])
     }
 }
+
+/// An address that was withdrawn while the registry is away is free on its node: a container is replaced as always.
+#[tokio::test(start_paused = true)]
+async fn without_the_registry_a_withdrawn_address_is_given_again() {
+    let store = MemoryStore::default();
+    let (one, mut two) = pair(&store).await;
+    let address = one.attach(SUBNET, "web").await.expect("attach");
+    one.link().cut();
+    one.until_status("away", |status| status.problem.is_some()).await;
+    assert_eq!(one.detach(address).await, Progress::Queued);
+    assert_eq!(one.attach_at(address, "web2").await, Ok(Progress::Queued));
+    one.link().heal();
+    let named = |model: &Model, name: &str| {
+        model.endpoints.get(&address).is_some_and(|endpoint| &*endpoint.name == name)
+    };
+    two.until("the successor", |model| named(model, "web2")).await;
+    // More of them than the block has, one after the other.
+    one.link().cut();
+    one.until_status("away", |status| status.problem.is_some()).await;
+    for n in 0..100 {
+        let address = one.attach(SUBNET, "job").await;
+        let address = address.unwrap_or_else(|error| panic!("job {n}: {error}"));
+        assert_eq!(one.detach(address).await, Progress::Queued);
+        // An address rests for 45 s.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
