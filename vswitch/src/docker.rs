@@ -15,6 +15,7 @@
 //! Names, aliases and labels of containers are not in these requests: [`names`] asks Docker's API for them.
 
 mod driver;
+mod error;
 mod follow;
 mod forgotten;
 mod ipam;

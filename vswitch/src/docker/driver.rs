@@ -10,10 +10,11 @@ use vswitch_api::network::NetworkRequest;
 use vswitch_api::publish::{PortSpec, Publication};
 use wire::MacAddr;
 
+use super::error::line;
 use super::forgotten::Forgotten;
 use super::names::Names;
 use super::options::{self, PREFIX_LABEL};
-use super::overlay::OWN_LABELS;
+use super::overlay::{self, OWN_LABELS};
 use super::protocol::{
     AddressData, CreateEndpoint, CreateNetwork, CreatedEndpoint, Done, ENABLE_IPV6, EndpointId,
     ExternalConnectivity, Interface, InterfaceName, Join, Joined, NetworkId, OperInfo, PORT_MAP,
@@ -21,7 +22,6 @@ use super::protocol::{
 use super::{ENDPOINT_ID, FAMILY_LABEL, NETWORK_ID, port_map};
 use crate::control::model::Endpoint;
 use crate::control::{Control, ControlError, HandedOut, Label, RuntimeRequest};
-use crate::server::api_error;
 
 /// Letters of an id that a name has.
 const SHORT_ID: usize = 12;
@@ -44,6 +44,10 @@ impl Driver {
 
     pub(super) fn control(&self) -> &Control {
         &self.control
+    }
+
+    pub(super) fn forgotten(&self) -> &Forgotten {
+        &self.forgotten
     }
 
     pub(super) async fn create_network(self, asked: CreateNetwork) -> Result<Done, String> {
@@ -71,7 +75,7 @@ impl Driver {
             Some(name) => name.to_string(),
             None if is_overlay => {
                 let name = request.name.clone();
-                self.join_overlay(request).await?;
+                overlay::join(&self.control, &self.forgotten, request).await?;
                 name
             }
             None => {
@@ -197,11 +201,6 @@ impl Driver {
         self.forgotten.is_forgotten(&endpoint.network, &endpoint.label).await
     }
 
-    /// Whether Docker has a network no more; false if it does not say so in time.
-    pub(super) async fn is_network_forgotten(&self, id: &str) -> bool {
-        self.forgotten.is_network_forgotten(id).await
-    }
-
     /// Removes an endpoint that has one of these ports, and that Docker has forgotten. Docker asks the switch whether
     /// a port is free, so the owner may as well be a container that starts now. Says whether there was one.
     async fn remove_lost_owner(&self, ports: &PortSpec, own: &Label) -> Result<bool, String> {
@@ -314,15 +313,6 @@ fn unknown_network(id: &str) -> String {
          and create it again",
         short(id)
     )
-}
-
-/// An error as one line, with its way out.
-pub(super) fn line(error: ControlError) -> String {
-    let error = api_error(&error);
-    match error.hint {
-        Some(hint) => format!("{}; {hint}", error.message),
-        None => error.message,
-    }
 }
 
 /// An error of a publication; where another has the port, it begins as Docker's does.

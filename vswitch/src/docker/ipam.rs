@@ -14,7 +14,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use vswitch_api::address::Family;
 
-use super::driver::{Driver, line};
+use super::driver::Driver;
+use super::error::line;
+use super::overlay;
 use super::protocol::Done;
 use crate::control::pools::PoolRequest;
 use crate::control::{ControlError, NetworkError};
@@ -132,12 +134,13 @@ pub(super) async fn request_pool(
         return Err(format!("--ip-range {range} needs a --subnet"));
     }
     let family = if request.v6 { Family::Ipv6 } else { Family::Ipv4 };
-    if let Some(network) = subnet.and_then(|subnet| driver.control().overlay_of_pool(subnet)) {
-        driver.leave_forgotten(&network).await;
-        driver.check_unjoined(&network)?;
+    let control = driver.control();
+    if let Some(network) = subnet.and_then(|subnet| control.overlay_of_pool(subnet)) {
+        overlay::leave_forgotten(control, driver.forgotten(), &network).await;
+        overlay::check_unjoined(control, &network)?;
     }
     let request = PoolRequest { family, subnet, range };
-    let pool = driver.control().request_pool(request).await.map_err(line)?;
+    let pool = control.request_pool(request).await.map_err(line)?;
     Ok(RequestedPool { pool_id: pool.to_string(), pool, data: BTreeMap::new() })
 }
 

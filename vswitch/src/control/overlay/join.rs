@@ -15,7 +15,7 @@ use crate::control::inner::Inner;
 use crate::control::limits::{JOIN_PAUSE, JOIN_WAIT_MAX};
 use crate::control::model::{Network, NetworkName};
 use crate::control::task::task;
-use crate::overlay::OverlayError as NodeError;
+use crate::overlay::NodeError;
 
 impl Control {
     /// Lets a runtime's network stand for an overlay network: for one that is there, as it is asked for, or for a new one of
