@@ -3,6 +3,7 @@
 mod addresses;
 mod faults;
 mod file;
+mod names;
 mod networks;
 mod nodes;
 mod outages;
@@ -84,6 +85,7 @@ fn shows(nodes: &Nodes) {
         assert_eq!((status.node.as_str(), status.url), (node, nodes.registry()));
         assert_eq!((status.networks, status.nodes, status.own_endpoints), (1, 2, 4));
         assert_eq!((status.own_blocks, status.queued, status.doubted), (2, 0, 0));
+        assert_eq!(status.endpoint, Some(nodes.etcd.address().to_string()));
         let lease = status.lease.expect("a lease");
         assert_eq!((lease.ttl_s, lease.state), (15, LeaseState::Active));
         assert!(status.faults.is_empty() && status.revision > 0, "{:?}", status.faults);

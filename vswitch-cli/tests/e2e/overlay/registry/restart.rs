@@ -42,6 +42,28 @@ fn endpoints_keep_their_addresses_over_a_restart() {
     b.ping_soon(c.v4(), SOON);
 }
 
+/// A node that comes back with another address on the underlay is reached there.
+#[test]
+fn a_vtep_that_changes_is_followed() {
+    let mut nodes = Nodes::up(Family::V4, 2, &[]);
+    let (a, b) = (nodes.container(0, "a"), nodes.container(1, "b"));
+    a.ping_soon(b.v4(), SOON);
+    nodes.hosts[0].down();
+    nodes.hosts[0].netns().run_lines(&[
+        "ip addr del 198.18.7.1/24 dev ul",
+        "ip addr add 198.18.7.11/24 dev ul",
+    ]);
+    let registry = nodes.registry();
+    let options = ["--underlay", "198.18.7.11", "--node", "n1", "--registry", &registry];
+    nodes.hosts[0].up(&options);
+    b.ping_soon(a.v4(), SOON);
+    a.ping_soon(b.v6(), SOON);
+    let peers = nodes.hosts[1].json(&["peers"]);
+    assert_eq!(peers.as_array().map(Vec::len), Some(1), "{peers:#}");
+    assert_eq!(peers[0]["address"], "198.18.7.11:4789");
+    assert_eq!(peers[0]["node"], "n1");
+}
+
 /// A node that dies is forgotten when its lease ends: names, VTEP, and its address is free for others.
 #[test]
 fn a_dead_node_is_forgotten_with_its_lease() {
