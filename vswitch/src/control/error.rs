@@ -255,6 +255,14 @@ pub enum ControlError {
 }
 
 impl ControlError {
+    /// The process that has the state directory locked.
+    pub(super) fn owner_of_lock(&self) -> Option<u32> {
+        match self {
+            Self::Store(StoreError::Locked { owner, .. }) => owner.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// Whether the limit of open files caused the error.
     pub(super) fn is_for_open_files(&self) -> bool {
         self.is_errno(libc::EMFILE)

@@ -325,6 +325,11 @@ impl Inner {
         self.neighbours().values().any(|it| it.index() == index)
     }
 
+    /// The indexes of all host ports.
+    pub(super) fn host_port_indexes(&self) -> Vec<u32> {
+        self.neighbours().values().map(|it| it.index()).collect()
+    }
+
     /// Sets the neighbour table of a network's host port, or forgets it.
     pub(super) fn set_neighbours(&self, network: &NetworkName, neighbours: Option<Neighbours>) {
         match neighbours {
