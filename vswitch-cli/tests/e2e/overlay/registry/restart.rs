@@ -49,10 +49,9 @@ fn a_vtep_that_changes_is_followed() {
     let (a, b) = (nodes.container(0, "a"), nodes.container(1, "b"));
     a.ping_soon(b.v4(), SOON);
     nodes.hosts[0].down();
-    nodes.hosts[0].netns().run_lines(&[
-        "ip addr del 198.18.7.1/24 dev ul",
-        "ip addr add 198.18.7.11/24 dev ul",
-    ]);
+    nodes.hosts[0]
+        .netns()
+        .run_lines(&["ip addr del 198.18.7.1/24 dev ul", "ip addr add 198.18.7.11/24 dev ul"]);
     let registry = nodes.registry();
     let options = ["--underlay", "198.18.7.11", "--node", "n1", "--registry", &registry];
     nodes.hosts[0].up(&options);
