@@ -72,7 +72,10 @@ impl Nodes {
         let underlay = self.family.address(at as u8 + 1).to_string();
         let own = ["--underlay".to_owned(), underlay, "--node".to_owned(), format!("n{}", at + 1)];
         let registry = ["--registry".to_owned(), self.registry()];
-        own.into_iter().chain(registry).chain(self.args.iter().cloned()).collect()
+        // Nobody answers there, which is said at once.
+        let upstream = ["--dns-upstream".to_owned(), self.family.address(REGISTRY).to_string()];
+        let all = own.into_iter().chain(registry).chain(upstream);
+        all.chain(self.args.iter().cloned()).collect()
     }
 
     /// Starts the switch of one host.
