@@ -6,7 +6,7 @@ use testkit::{Netns, join, wait_for};
 
 use super::super::SOON;
 use super::super::sites::{Family, give_address};
-use super::nodes::{has_network, resolves, status};
+use super::nodes::{forgets, has_network, resolves, status};
 use crate::harness::Host;
 
 const NODES: &str = r#"
@@ -88,5 +88,5 @@ fn nodes_networks_and_endpoints_are_those_of_a_file() {
     resolves(&b, "late", &["10.50.0.40".parse().expect("an address")]);
     b.ping_soon("10.50.0.40".parse().expect("an address"), SOON);
     write(&file, &[NODES, &web, &endpoint("n1", "late", 40)]);
-    resolves(&a, "db", &[]);
+    forgets(n1, "db");
 }

@@ -6,7 +6,7 @@ use testkit::wait_for;
 
 use super::super::SOON;
 use super::super::sites::Family;
-use super::nodes::{Nodes, remotes, resolve, resolves};
+use super::nodes::{Nodes, forgets, remotes, resolve, resolves};
 use crate::harness::Container;
 
 /// Aliases that both nodes have, names with the network, names of addresses, and a name that changes.
@@ -38,11 +38,11 @@ fn names_of_other_nodes_are_like_local_ones() {
     resolves(&local, "there", &[there.v4()]);
     n2.ok(&["rename", "There", "moved"]);
     resolves(&client, "moved", &[there.v4()]);
-    resolves(&client, "there", &[]);
+    forgets(n1, "there");
     resolves(&client, "db", &[here.v4(), there.v4()]);
     assert_eq!(name_of(&client, there.v4()), "moved.blue.");
     n1.ok(&["network", "disconnect", "blue", "local"]);
-    resolves(&there, "new", &[]);
+    forgets(n2, "new");
     wait_for("it has left blue", SOON, || {
         remotes(n2).iter().all(|(name, _)| name.as_deref() != Some("local"))
     });
