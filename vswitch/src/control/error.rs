@@ -44,7 +44,7 @@ pub enum ControlError {
     Overlay(#[from] OverlayError),
     /// The registry refuses, or is away.
     #[error(transparent)]
-    Registry(#[from] crate::overlay::OverlayError),
+    Registry(#[from] crate::overlay::NodeError),
     /// No such attachment.
     #[error("there is no attachment named {0}")]
     UnknownPort(String),

@@ -187,7 +187,7 @@ impl Inner {
     }
 
     /// Sets the MTU of a network's interfaces: the host's, and those of containers.
-    async fn apply_mtu(&self, name: &NetworkName) {
+    pub(super) async fn apply_mtu(&self, name: &NetworkName) {
         let (sizes, device, interfaces) = {
             let model = self.model();
             let Some(network) = model.network_named(name) else { return };
