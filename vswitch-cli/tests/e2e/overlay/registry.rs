@@ -4,6 +4,7 @@ mod addresses;
 mod docker;
 mod faults;
 mod file;
+mod names;
 mod networks;
 mod nodes;
 mod outages;
@@ -17,7 +18,7 @@ use vswitch_api::registry::LeaseState;
 use super::SOON;
 use super::sites::{Family, balanced};
 use crate::transfer::transfer;
-use nodes::{Nodes, leaves_nothing, network, remotes, resolves, status};
+use nodes::{Nodes, forgets, leaves_nothing, network, remotes, resolves, status};
 
 /// One host creates a network, and both have it: containers reach each other by address and name, and hosts reach containers.
 #[track_caller]
@@ -48,7 +49,7 @@ fn two_hosts(family: Family, args: &[&str]) {
     nodes.hosts.iter().for_each(balanced);
     // What leaves is gone on the other node, with the address that its host has for it.
     n1.ok(&["detach", "a"]);
-    resolves(&b, "a", &[]);
+    forgets(n2, "a");
     wait_for("only the endpoints of n2", SOON, || {
         let status = status(n2);
         (status.endpoints, status.own_endpoints) == (4, 4)
@@ -86,6 +87,7 @@ fn shows(nodes: &Nodes) {
         assert_eq!((status.node.as_str(), status.url), (node, nodes.registry()));
         assert_eq!((status.networks, status.nodes, status.own_endpoints), (1, 2, 4));
         assert_eq!((status.own_blocks, status.queued, status.doubted), (2, 0, 0));
+        assert_eq!(status.endpoint, Some(nodes.etcd.address().to_string()));
         let lease = status.lease.expect("a lease");
         assert_eq!((lease.ttl_s, lease.state), (15, LeaseState::Active));
         assert!(status.faults.is_empty() && status.revision > 0, "{:?}", status.faults);

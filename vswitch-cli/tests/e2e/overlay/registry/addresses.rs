@@ -12,6 +12,9 @@ use crate::harness::Container;
 const FIXED: &str = "10.50.0.77";
 const MAC: &str = "02:00:00:00:00:77";
 
+/// Echo requests during a move.
+const PINGS: u32 = 60;
+
 /// An address that a container of another node has is refused, with the node's name, until it is free.
 #[test]
 fn a_fixed_address_of_another_node_is_refused() {
@@ -65,7 +68,7 @@ fn a_container_moves_between_hosts_under_ping() {
         assert_eq!(moved.detail().port.mac.to_string(), MAC);
         // While it moves, nobody has the address; before and after, all is answered.
         let lost = lost(ping);
-        assert!(lost < 60, "{lost} of 100 in 5 s");
+        assert!(lost < 30, "{lost} of {PINGS} in 3 s");
         a = moved;
     }
     nodes.hosts.iter().for_each(balanced);
@@ -81,14 +84,14 @@ fn a_container_moves_between_hosts_under_ping() {
     drop(a);
 }
 
-/// A hundred echo requests in five seconds.
+/// Echo requests for three seconds.
 fn ping_all_along(from: &Netns, to: &str) -> Process {
-    from.spawn(&["ping", "-n", "-c", "100", "-i", "0.05", "-W", "1", to])
+    from.spawn(&["ping", "-n", "-c", &PINGS.to_string(), "-i", "0.05", "-W", "1", to])
 }
 
 /// Requests of that without an answer.
 fn lost(ping: Process) -> u32 {
     let output = ping.finish(Duration::from_secs(20));
     let received = output.stdout.split(',').find_map(|part| part.trim().strip_suffix(" received"));
-    100 - received.and_then(|number| number.parse::<u32>().ok()).expect("a count")
+    PINGS - received.and_then(|number| number.parse::<u32>().ok()).expect("a count")
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use testkit::{Etcd, Netns, Snapshot, join, wait_for};
+use vswitch_api::dns::DnsName;
 use vswitch_api::network::NetworkDetail;
 use vswitch_api::overlay::RemoteEndpoint;
 use vswitch_api::registry::RegistryStatus;
@@ -72,7 +73,10 @@ impl Nodes {
         let underlay = self.family.address(at as u8 + 1).to_string();
         let own = ["--underlay".to_owned(), underlay, "--node".to_owned(), format!("n{}", at + 1)];
         let registry = ["--registry".to_owned(), self.registry()];
-        own.into_iter().chain(registry).chain(self.args.iter().cloned()).collect()
+        // Nobody answers there, which is said at once.
+        let upstream = ["--dns-upstream".to_owned(), self.family.address(REGISTRY).to_string()];
+        let all = own.into_iter().chain(registry).chain(upstream);
+        all.chain(self.args.iter().cloned()).collect()
     }
 
     /// Starts the switch of one host.
@@ -176,6 +180,16 @@ pub(super) fn resolves(container: &Container, name: &str, expected: &[IpAddr]) {
     expected.sort();
     wait_for(&format!("{name} is {expected:?}"), SOON, || {
         resolve(container, name, record_type) == expected
+    });
+}
+
+/// Waits until a node has no such name in `blue`.
+#[track_caller]
+pub(super) fn forgets(host: &Host, name: &str) {
+    wait_for(&format!("{name} is forgotten"), SOON, || {
+        let names: Vec<DnsName> =
+            serde_json::from_value(host.json(&["dns", "ls"])).expect("DnsName[]");
+        !names.iter().any(|row| row.network == "blue" && row.name == name)
     });
 }
 

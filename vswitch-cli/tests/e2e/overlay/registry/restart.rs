@@ -6,7 +6,7 @@ use testkit::wait_for;
 
 use super::super::SOON;
 use super::super::sites::Family;
-use super::nodes::{Nodes, resolves, status};
+use super::nodes::{Nodes, forgets, resolves, status};
 
 /// Longest time until a dead node is forgotten: its lease has 15 s, which etcd checks now and then.
 const FORGOTTEN: Duration = Duration::from_secs(25);
@@ -27,7 +27,7 @@ fn endpoints_keep_their_addresses_over_a_restart() {
     resolves(&a, "b", &[b.v4()]);
     nodes.hosts[0].netns().ping_soon(b.v4(), SOON);
     nodes.hosts[0].down();
-    resolves(&b, "a", &[]);
+    forgets(&nodes.hosts[1], "a");
     wait_for("n1 has left", SOON, || status(&nodes.hosts[1]).nodes == 1);
     nodes.start(0);
     a.ping_soon(b.v4(), SOON);
@@ -40,6 +40,27 @@ fn endpoints_keep_their_addresses_over_a_restart() {
     let c = nodes.container(0, "c");
     assert!(c.v4() != a.v4() && c.v4() != b.v4());
     b.ping_soon(c.v4(), SOON);
+}
+
+/// A node that comes back with another address on the underlay is reached there.
+#[test]
+fn a_vtep_that_changes_is_followed() {
+    let mut nodes = Nodes::up(Family::V4, 2, &[]);
+    let (a, b) = (nodes.container(0, "a"), nodes.container(1, "b"));
+    a.ping_soon(b.v4(), SOON);
+    nodes.hosts[0].down();
+    nodes.hosts[0]
+        .netns()
+        .run_lines(&["ip addr del 198.18.7.1/24 dev ul", "ip addr add 198.18.7.11/24 dev ul"]);
+    let registry = nodes.registry();
+    let options = ["--underlay", "198.18.7.11", "--node", "n1", "--registry", &registry];
+    nodes.hosts[0].up(&options);
+    b.ping_soon(a.v4(), SOON);
+    a.ping_soon(b.v6(), SOON);
+    let peers = nodes.hosts[1].json(&["peers"]);
+    assert_eq!(peers.as_array().map(Vec::len), Some(1), "{peers:#}");
+    assert_eq!(peers[0]["address"], "198.18.7.11:4789");
+    assert_eq!(peers[0]["node"], "n1");
 }
 
 /// A node that dies is forgotten when its lease ends: names, VTEP, and its address is free for others.
@@ -56,7 +77,7 @@ fn a_dead_node_is_forgotten_with_its_lease() {
     let n2 = &nodes.hosts[1];
     wait_for("n1 is forgotten", FORGOTTEN, || status(n2).nodes == 1);
     assert!(begin.elapsed() > Duration::from_secs(9), "{:?}", begin.elapsed());
-    resolves(&b, "a", &[]);
+    forgets(&nodes.hosts[1], "a");
     wait_for("its VTEP is gone", SOON, || n2.json(&["peers"]).as_array().expect("rows").is_empty());
     let taken = nodes.container_with(1, "c", &["--ip", &a.v4().to_string()]);
     assert_eq!(taken.v4(), a.v4());
