@@ -3,6 +3,7 @@
 mod faults;
 mod kernel;
 mod mtu;
+mod registry;
 mod sites;
 
 use std::net::IpAddr;
