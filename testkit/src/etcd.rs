@@ -1,7 +1,8 @@
-//! A real etcd of one member, on ports of its own.
+//! A real etcd of one member, on ports of its own of the loopback, or in a namespace on the usual ones.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -9,14 +10,23 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{Process, run};
-use crate::{COMMAND_TIMEOUT, READY_MAX, wait_for};
+use crate::{COMMAND_TIMEOUT, Netns, READY_MAX, wait_for};
+
+/// The usual port for clients.
+const CLIENT_PORT: u16 = 2379;
+
+/// The usual port for other members.
+const PEER_PORT: u16 = 2380;
 
 /// A server that ends when it is dropped.
 #[derive(Debug)]
 pub struct Etcd {
     folder: TempDir,
-    client: u16,
+    client: SocketAddr,
+    /// Port of the loopback for other members, of which there are none.
     peer: u16,
+    /// File of the namespace that it runs in.
+    netns: Option<PathBuf>,
     /// Further options; with any, its clients use TLS.
     options: Vec<String>,
     process: Option<Process>,
@@ -25,21 +35,43 @@ pub struct Etcd {
 impl Etcd {
     /// Starts a server with further options, which are those of TLS; returns when it serves.
     pub fn new(options: Vec<String>) -> Self {
+        let (client, peer) = (([127, 0, 0, 1], free_port()).into(), free_port());
+        Self::started(client, peer, None, options)
+    }
+
+    /// Starts a server in a namespace that has the address; returns when it serves.
+    pub fn inside(netns: &Netns, address: IpAddr) -> Self {
+        let client = SocketAddr::new(address, CLIENT_PORT);
+        Self::started(client, PEER_PORT, Some(netns.path().to_owned()), Vec::new())
+    }
+
+    fn started(
+        client: SocketAddr,
+        peer: u16,
+        netns: Option<PathBuf>,
+        options: Vec<String>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
-        let (client, peer) = (free_port(), free_port());
-        let mut server = Self { folder, client, peer, options, process: None };
+        let mut server = Self { folder, client, peer, netns, options, process: None };
         server.start();
         server
     }
 
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.client).into()
+        self.client
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let Some(netns) = &self.netns else { return Command::new(program) };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", netns.display())).arg(program);
+        command
     }
 
     /// Sends a request by curl; its certificate is not checked.
     pub fn curl(&self, path: &str, body: &str) -> Option<Value> {
-        let mut curl = Command::new("curl");
+        let mut curl = self.command("curl");
         curl.args(["-s", "-m", "2", "-k", "-d", body]);
         curl.arg(format!("{}://{}{path}", self.scheme(), self.address()));
         let output = run(&mut curl, b"", COMMAND_TIMEOUT);
@@ -59,7 +91,7 @@ impl Etcd {
     pub fn start(&mut self) {
         let client = format!("{}://{}", self.scheme(), self.address());
         let peer = format!("http://127.0.0.1:{}", self.peer);
-        let mut command = Command::new("etcd");
+        let mut command = self.command("etcd");
         command.args(["--data-dir", &self.folder.path().join("data").display().to_string()]);
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
@@ -86,6 +118,36 @@ impl Etcd {
     /// Goes on.
     pub fn thaw(&self) {
         self.process.as_ref().expect("it runs").signal(Signal::SIGCONT);
+    }
+
+    /// Requires a user from now on: `node` with password `nodepass` may use the keys below `/vswitch/`, and nothing else.
+    pub fn require_users(&self) {
+        let (start, end) = ("L3Zzd2l0Y2gv", "L3Zzd2l0Y2gw"); // "/vswitch/", "/vswitch0"
+        let permission = format!(r#"{{"permType":2,"key":"{start}","range_end":"{end}"}}"#);
+        let requests = [
+            ("/v3/auth/user/add", r#"{"name":"root","password":"rootpass"}"#.to_owned()),
+            ("/v3/auth/role/add", r#"{"name":"root"}"#.to_owned()),
+            ("/v3/auth/user/grant", r#"{"user":"root","role":"root"}"#.to_owned()),
+            ("/v3/auth/user/add", r#"{"name":"node","password":"nodepass"}"#.to_owned()),
+            ("/v3/auth/role/add", r#"{"name":"node"}"#.to_owned()),
+            ("/v3/auth/role/grant", format!(r#"{{"name":"node","perm":{permission}}}"#)),
+            ("/v3/auth/user/grant", r#"{"user":"node","role":"node"}"#.to_owned()),
+            ("/v3/auth/enable", "{}".to_owned()),
+        ];
+        for (path, body) in requests {
+            let answer = self.curl(path, &body).expect("an answer");
+            assert!(answer.get("header").is_some(), "{path}: {answer}");
+        }
+    }
+
+    /// Writes a key, as another program might.
+    pub fn put(&self, key: &str, value: &str) {
+        let base64 = |text: &str| {
+            run(Command::new("base64").arg("-w0"), text.as_bytes(), COMMAND_TIMEOUT).ok()
+        };
+        let body = format!(r#"{{"key":"{}","value":"{}"}}"#, base64(key), base64(value));
+        let answer = self.curl("/v3/kv/put", &body).expect("an answer");
+        assert!(answer.get("header").is_some(), "{key}: {answer}");
     }
 
     /// Forgets the history before now.

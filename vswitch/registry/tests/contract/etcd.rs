@@ -71,26 +71,6 @@ fn certificates(folder: &Path) {
     ));
 }
 
-/// A user `node` that may use `/vswitch/` only.
-fn require_users(server: &Etcd) {
-    let (start, end) = ("L3Zzd2l0Y2gv", "L3Zzd2l0Y2gw"); // "/vswitch/", "/vswitch0"
-    let permission = format!(r#"{{"permType":2,"key":"{start}","range_end":"{end}"}}"#);
-    let requests = [
-        ("/v3/auth/user/add", r#"{"name":"root","password":"rootpass"}"#.to_owned()),
-        ("/v3/auth/role/add", r#"{"name":"root"}"#.to_owned()),
-        ("/v3/auth/user/grant", r#"{"user":"root","role":"root"}"#.to_owned()),
-        ("/v3/auth/user/add", r#"{"name":"node","password":"nodepass"}"#.to_owned()),
-        ("/v3/auth/role/add", r#"{"name":"node"}"#.to_owned()),
-        ("/v3/auth/role/grant", format!(r#"{{"name":"node","perm":{permission}}}"#)),
-        ("/v3/auth/user/grant", r#"{"user":"node","role":"node"}"#.to_owned()),
-        ("/v3/auth/enable", "{}".to_owned()),
-    ];
-    for (path, body) in requests {
-        let answer = server.curl(path, &body).expect("an answer");
-        assert!(answer.get("header").is_some(), "{path}: {answer}");
-    }
-}
-
 #[test]
 fn etcd_with_tls_and_users() {
     let files = tempfile::tempdir().expect("folder");
@@ -106,7 +86,7 @@ fn etcd_with_tls_and_users() {
         let user = format!("etcd://{address}?ca={ca}&user=node&password-file={}", path("password"));
         let early = connect_url(&user).expect("opens");
         early.create("v1/early", "1", None).await.expect("create");
-        require_users(&server);
+        server.require_users();
         early.create("v1/later", "1", None).await.expect("create");
         let cases = [
             (format!("etcd://{address}?ca={ca}"), "user name is empty"),
