@@ -1,9 +1,12 @@
 //! Overlay networks: hosts that are joined by VXLAN, switches and kernels.
 
+mod capture;
 mod faults;
 mod kernel;
+mod loss;
 mod mtu;
 mod sites;
+mod wire;
 
 use std::net::IpAddr;
 use std::time::Duration;
