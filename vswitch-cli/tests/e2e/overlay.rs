@@ -5,6 +5,8 @@ mod faults;
 mod kernel;
 mod loss;
 mod mtu;
+mod ports;
+mod registries;
 mod sites;
 mod wire;
 

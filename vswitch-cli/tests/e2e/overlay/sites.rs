@@ -101,11 +101,15 @@ impl Sites {
     /// Starts both switches, with the network.
     #[track_caller]
     pub(super) fn start(&mut self, args: &[&str]) {
+        self.start_switches(args);
+        (0..2).for_each(|at| self.create_blue(at));
+    }
+
+    /// Starts both switches.
+    #[track_caller]
+    pub(super) fn start_switches(&mut self, args: &[&str]) {
         self.args = args.iter().map(ToString::to_string).collect();
-        for at in 0..2 {
-            self.up_again(at);
-            self.create_blue(at);
-        }
+        (0..2).for_each(|at| self.up_again(at));
     }
 
     /// Starts the daemon of one host.
