@@ -2,6 +2,7 @@
 
 mod capture;
 mod faults;
+mod foreign;
 mod kernel;
 mod loss;
 mod mtu;
