@@ -93,18 +93,18 @@ impl PortPool {
         self.mappings.get(usize::from(idx))?.checked_sub(1)
     }
 
-    /// Allocates a port of the blocks for which `may_be` holds, preferably of the parity of `like`.
+    /// Allocates a port of the blocks for which `may_be` holds, preferably of the parity of `preferred`.
     pub(crate) fn allocate(
         &mut self,
         blocks: &mut PortBlocks,
-        like: u16,
+        preferred: u16,
         now: CoarseTime,
         state: &mut u64,
         mut may_be: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
         self.release_some_due(now);
         blocks.note_used(self.used());
-        let is_other_first = (like ^ self.range.start()) & 1 != 0;
+        let is_other_first = (preferred ^ self.range.start()) & 1 != 0;
         let parity = if is_other_first { !EVERY_OTHER } else { EVERY_OTHER };
         for mask in [parity, u64::MAX] {
             if let Some(port) = self.search(blocks.active(), mask, state, &mut may_be) {

@@ -37,6 +37,7 @@ mod server;
 mod worker;
 
 pub use control::{Cleanup, CleanupError, ControlError, Progress, clean_up_after_crash};
+pub use host::dying::is_dying;
 pub use host::limits::{snat_open_files, snat_sockets};
 pub use host::nft::{Orphan, orphans as orphaned_tables, probe as probe_nftables};
 pub use host::noted_state_dir;

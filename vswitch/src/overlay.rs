@@ -61,7 +61,7 @@ pub use addresses::gateway_of;
 pub use change::{OverlayChange, RemoteEndpoint};
 pub use command::{AddressRequest, Allocation, Progress};
 pub use conf::{NewNetwork, OverlayConf, Remembered};
-pub use error::OverlayError;
+pub use error::NodeError;
 pub use handle::{Overlay, OverlayChanges};
 pub use status::{LeaseStatus, OverlayStatus};
 

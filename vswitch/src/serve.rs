@@ -134,9 +134,11 @@ pub fn serve(config: Config, told: impl FnMut(Stage<'_>)) -> Result<(), ServeErr
 
 async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), ServeError> {
     let mut signals = Signals::install().map_err(ServeError::Runtime)?;
-    // The probe refuses a second daemon before it changes anything. Early clients wait in the socket's queue.
-    server::probe(config.socket.path()).await?;
-    let kept = StoredState::open(config.state_dir.path()).await?;
+    let kept = tokio::select! {
+        opened = open_state(&config) => opened?,
+        () = signals.recv() => return Ok(()),
+    };
+    // Early clients wait in the socket's queue.
     let socket = Socket::bind(config.socket.path()).await?;
     // Requests of Docker wait, too, until the switch knows its networks again.
     let plugin = bind_plugin(&config).await?;
@@ -204,6 +206,12 @@ async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), Serv
     // The socket's file goes last, so that its removal means that the host is restored.
     drop(socket);
     ended
+}
+
+/// Refuses a second daemon before it changes anything, and waits for one that is dying.
+async fn open_state(config: &Config) -> Result<StoredState, ServeError> {
+    server::probe(config.socket.path()).await?;
+    Ok(StoredState::open(config.state_dir.path()).await?)
 }
 
 /// Writes the note again when the socket's folder was removed, too.

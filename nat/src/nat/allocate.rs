@@ -86,7 +86,7 @@ impl Nat {
         let is_live = |mapping: &Mapping| !self.is_mapping_revoked(mapping);
         let known = self.mappings.find(&self.secrets, transport, internal, addr_idx, is_live);
         let pool = PoolKey { owner, transport, addr_idx };
-        let request = PortRequest { pool, server, like: internal.port };
+        let request = PortRequest { pool, server, preferred: internal.port };
         if let Some(number) = known {
             let port = self.mappings.at(number).port;
             if self.is_taken(&request, port) {
@@ -125,7 +125,7 @@ impl Nat {
         {
             return Ok(request.shared(port));
         }
-        if let Some(port) = self.allocate_port(request.pool, request.like) {
+        if let Some(port) = self.allocate_port(request.pool, request.preferred) {
             self.port_pool(transport, addr_idx).charge(port, Some(owner));
             *self.owners.at(owner).ports_mut(request.pool.list()) += 1;
             return Ok(request.shared(port));
@@ -177,14 +177,14 @@ impl Nat {
     }
 
     /// Allocates a free SNAT port.
-    fn allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
+    fn allocate_port(&mut self, pool: PoolKey, preferred: u16) -> Option<u16> {
         self.port_pool(pool.transport, pool.addr_idx);
-        if let Some(port) = self.try_allocate_port(pool, like) {
+        if let Some(port) = self.try_allocate_port(pool, preferred) {
             return Some(port);
         }
         if self.revoked.is_pending() {
             self.reclaim(&mut { TICK_OPERATIONS });
-            return self.try_allocate_port(pool, like);
+            return self.try_allocate_port(pool, preferred);
         }
         None
     }
@@ -193,12 +193,12 @@ impl Nat {
     /// the port is shared.
     #[cold]
     fn take_port(&mut self, request: &PortRequest) -> Option<Taken> {
-        let PortRequest { pool, like, .. } = *request;
+        let PortRequest { pool, preferred, .. } = *request;
         let of_pool = Some(pool).filter(|pool| !self.lacks_mappings(pool.owner));
         let closed = self.closed_victim(pool.owner, of_pool);
         self.evict(closed);
         // Retry without a victim too: evicted connections of a pool in the same list count no longer.
-        if let Some(port) = self.try_allocate_port(pool, like) {
+        if let Some(port) = self.try_allocate_port(pool, preferred) {
             return Some(Taken::Free(port));
         }
         let is_tcp = pool.transport == Transport::Tcp;
@@ -208,7 +208,7 @@ impl Nat {
         if closed.is_none() {
             let opening = self.opening_victim(pool.owner, of_pool);
             self.evict(opening);
-            if let Some(port) = self.try_allocate_port(pool, like) {
+            if let Some(port) = self.try_allocate_port(pool, preferred) {
                 return Some(Taken::Free(port));
             }
         }
@@ -222,7 +222,7 @@ impl Nat {
         }
     }
 
-    fn try_allocate_port(&mut self, pool: PoolKey, like: u16) -> Option<u16> {
+    fn try_allocate_port(&mut self, pool: PoolKey, preferred: u16) -> Option<u16> {
         let PoolKey { transport, addr_idx, .. } = pool;
         if self.has_port_share(pool) {
             return None;
@@ -230,7 +230,7 @@ impl Nat {
         let policy = &self.policy;
         let ports = self.externals.port_pool_mut(addr_idx, transport)?;
         let blocks = &mut self.blocks[transport as usize];
-        ports.allocate(blocks, like, self.now, &mut self.random, |port| {
+        ports.allocate(blocks, preferred, self.now, &mut self.random, |port| {
             !policy.names_port(transport, port)
         })
     }

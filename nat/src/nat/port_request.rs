@@ -28,8 +28,8 @@ pub(super) struct PortRequest {
     pub(super) pool: PoolKey,
     /// Where the answers come from.
     pub(super) server: InternalEndpoint,
-    /// The client's port.
-    pub(super) like: u16,
+    /// The client's port: one of its parity is preferred (RFC 4787 REQ-4).
+    pub(super) preferred: u16,
 }
 
 impl PortRequest {

@@ -270,8 +270,13 @@ fn start_and_show(config: &Config, format: Format) -> Outcome<()> {
     let socket = config.socket_path();
     let client = Client::new(&socket)?;
     // The daemon would fail as well, but only after it has opened the log.
-    if client.wait(client.daemon_pid()).is_ok() {
-        return Err(Failure::new(SocketError::Served(socket).to_string()));
+    // One that is dying, it waits for.
+    if let Ok(pid) = client.wait(client.daemon_pid()) {
+        let pid = pid.and_then(|pid| u32::try_from(pid).ok());
+        if !pid.is_some_and(vswitch::is_dying) {
+            let served = SocketError::Served { path: socket, pid };
+            return Err(Failure::new(served.to_string()));
+        }
     }
     let (log, backup) = background::start(config.state_dir.path())?;
     if let Some(backup) = backup {

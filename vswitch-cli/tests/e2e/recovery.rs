@@ -50,6 +50,23 @@ fn left_over(netns: &Netns, name: &str, mac: &str) -> Process {
     process
 }
 
+/// A daemon that is dead, whose socket and lock the kernel has yet to close: another process has them for some seconds.
+const DEAD: &str = "
+import fcntl, os, socket, sys, time
+path, state, stays = sys.argv[1], sys.argv[2], float(sys.argv[3])
+os.makedirs(state, exist_ok=True)
+lock = open(state + '/lock', 'w')
+fcntl.flock(lock, fcntl.LOCK_EX)
+lock.write('%d\\n' % os.getpid())
+lock.flush()
+api = socket.socket(socket.AF_UNIX)
+api.bind(path)
+api.listen()
+if os.fork() == 0:
+    os.closerange(0, 3)
+    time.sleep(stays)
+";
+
 fn document_path(host: &Host) -> PathBuf {
     host.state_dir().join("state.json")
 }
@@ -174,4 +191,43 @@ fn records_that_make_no_sense_are_copied_before_they_go() {
     // What makes sense needs no copy.
     host.up(&["--uplink", "none"]);
     assert_eq!(copies(&host).len(), 1);
+}
+
+/// `up` right after a kill: by hand, and in the background.
+#[test]
+fn a_start_waits_for_the_socket_and_the_lock_of_a_daemon_that_is_dead() {
+    for in_background in [false, true] {
+        let mut host = Host::new();
+        let (socket, state) = (host.path("sock"), host.state_dir());
+        let (socket, state) = (socket.display().to_string(), state.display().to_string());
+        let dead = ["python3", "-c", DEAD, &socket, &state, "2"];
+        host.netns().ok(&dead);
+        let start = Instant::now();
+        match in_background {
+            false => host.up(&[]),
+            true => host.up_detached(&[]),
+        }
+        assert!(start.elapsed() > Duration::from_secs(1), "it waited: {:?}", start.elapsed());
+        host.down();
+    }
+}
+
+/// The same with a daemon that has containers, and nothing between the signal and the start. One that lives is told at once.
+#[test]
+fn a_daemon_that_is_being_killed_is_waited_for_and_one_that_lives_is_not() {
+    let mut host = Host::with_switch();
+    let containers: Vec<_> = (0..8).map(|n| host.container(&format!("c{n}"))).collect();
+    for _ in 0..5 {
+        let former = host.kill_unseen();
+        host.up(&[]);
+        former.finish(Duration::from_secs(5));
+        for container in &containers {
+            container.ping_soon(container.gateway(), Duration::from_secs(20));
+        }
+    }
+    for args in [&["up"][..], &["up", "--detach"]] {
+        let start = Instant::now();
+        host.fails(args, &[1], "another daemon serves");
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
 }

@@ -11,6 +11,9 @@ use crate::harness::{Container, Host};
 /// Two blocks.
 const RANGE: &str = "20000-20127";
 
+/// The same for each of two workers.
+const RANGE_OF_TWO: &str = "20000-20255";
+
 /// Connections of each container in `make soak`, from 20 containers to eight addresses with eight ports each: 10,000.
 const SOAK: &str = "SOAK_CONNECTIONS";
 
@@ -113,32 +116,50 @@ fn sharing(host: &Host) -> (usize, usize) {
     (status.uplinks[0].connections, status.uplinks[0].connections_sharing)
 }
 
-#[test]
-fn connections_to_several_destinations_share_the_ports_of_two_blocks() {
+/// Connections of containers that have two blocks for two of them.
+#[track_caller]
+fn connections_share(range: &str, workers: usize) {
     let mut host = Host::new();
     let remote = Remote::new(host.net());
-    host.up(&["--uplink", "auto", "--snat-ports", RANGE]);
-    let containers = [host.container("a"), host.container("b")];
+    let number = workers.to_string();
+    host.up(&["--uplink", "auto", "--snat-ports", range, "--workers", &number]);
+    let containers: Vec<_> = (0..2 * workers).map(|n| host.container(&format!("c{n}"))).collect();
     // Of each container 40 to each of six ports of two addresses: 80 of 128 ports.
     let job = Job { count: 480, ports: [7100, 7105], far: &[FAR4, FAR6] };
     let _server = job.serve(&remote);
     wait_for_servers(&remote, 12);
     let clients = open_all(&host, &containers, &job, Duration::from_secs(60));
     let (connections, shared) = sharing(&host);
-    assert!(connections >= 960 && shared >= 600, "{shared} of {connections} share");
-    let workers = host.stats().workers;
-    assert!(workers.iter().map(|it| it.connections_shared).sum::<u64>() >= shared as u64);
+    let is_enough = connections >= 960 * workers && shared >= 600 * workers;
+    assert!(is_enough, "{shared} of {connections} share");
+    let of_workers: Vec<_> = host.stats().workers.iter().map(|it| it.connections_shared).collect();
+    assert_eq!(of_workers.len(), workers);
+    assert!(of_workers.iter().sum::<u64>() >= shared as u64, "{of_workers:?}");
+    assert!(of_workers.iter().all(|shared| *shared >= 300), "each has a part: {of_workers:?}");
     assert!(host.ok(&["status"]).contains(" of them share ports"), "{}", host.ok(&["status"]));
-    // From outside a shared port is nobody's but its peers'.
-    let connect = format!("echo >/dev/tcp/{HOST4}/20001");
-    let stranger = remote.far().exec(&["timeout", "5", "bash", "-c", &connect]);
-    assert!(!stranger.status.success(), "a stranger gets in");
+    // From outside a shared port is nobody's but its peers', at whatever worker the packet comes in.
+    for port in [20001, 20065, 20126] {
+        let connect = format!("echo >/dev/tcp/{HOST4}/{port}");
+        let stranger = remote.far().exec(&["timeout", "5", "bash", "-c", &connect]);
+        assert!(!stranger.status.success(), "a stranger gets in by {port}");
+    }
     drop(clients);
     wait_for("ports are free again", Duration::from_secs(20), || {
         let _ = host.vswitch(&["conntrack", "flush"]);
         sharing(&host).1 == 0
     });
     host.balanced();
+}
+
+#[test]
+fn connections_to_several_destinations_share_the_ports_of_two_blocks() {
+    connections_share(RANGE, 1);
+}
+
+/// Each worker has blocks of its own, and containers of its own: answers that another one reads are handed off to it.
+#[test]
+fn connections_of_two_workers_share_the_ports_of_their_blocks() {
+    connections_share(RANGE_OF_TWO, 2);
 }
 
 /// The number of the issue, where `make soak` asks for it.

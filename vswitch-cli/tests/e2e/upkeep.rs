@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use testkit::{FAR4, FAR6, HOST4, Netns, wait_for};
 use vswitch_api::port::PortState;
 
@@ -124,4 +126,35 @@ fn neighbour_entries_are_restored() {
     assert!(has(), "{}", permanent());
     netns.ok(&["sh", "-c", "ip link set br0 down; ip link set br0 up"]);
     wait_for("the entry is there again", SOON, has);
+}
+
+/// The daemon does not get to read the kernel's messages, of which there are more than the socket holds.
+#[test]
+fn what_is_removed_while_messages_are_lost_is_restored() {
+    let host = Host::with_switch_args(&["--uplink", "kernel"]);
+    let a = host.container("a");
+    let netns = host.netns();
+    let gateway = a.gateway().to_string();
+    let permanent = || netns.ok(&["ip", "neigh", "show", "dev", "br0", "nud", "permanent"]);
+    let has_all = || {
+        let addresses = netns.ok(&["ip", "address", "show", "dev", "br0"]);
+        addresses.contains(&format!(" {gateway}/")) && permanent().contains(&a.v4().to_string())
+    };
+    // All is read anew, so that the next time without a message is half a minute away.
+    netns.ok(&["ip", "address", "del", &format!("{gateway}/16"), "dev", "br0"]);
+    wait_for("the address is there again", SOON, has_all);
+    netns.ok(&["ip", "link", "add", "flood0", "type", "veth", "peer", "name", "flood1"]);
+    let flood: String =
+        (0..6000).map(|n| format!("link set flood0 mtu {}\n", 1000 + n % 2)).collect();
+    let batch = host.path("flood");
+    std::fs::write(&batch, flood).expect("a file");
+    let daemon = Pid::from_raw(host.daemon_pid().cast_signed());
+    kill(daemon, Signal::SIGSTOP).expect("it runs");
+    netns.ok(&["ip", "-batch", &batch.display().to_string()]);
+    netns.ok(&["ip", "link", "set", "br0", "down"]);
+    netns.ok(&["ip", "link", "set", "br0", "up"]);
+    netns.ok(&["ip", "address", "del", &format!("{gateway}/16"), "dev", "br0"]);
+    assert!(!has_all(), "{}", permanent());
+    kill(daemon, Signal::SIGCONT).expect("it runs");
+    wait_for("all is there again", SOON, has_all);
 }

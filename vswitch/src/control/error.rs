@@ -44,7 +44,7 @@ pub enum ControlError {
     Overlay(#[from] OverlayError),
     /// The registry refuses, or is away.
     #[error(transparent)]
-    Registry(#[from] crate::overlay::OverlayError),
+    Registry(#[from] crate::overlay::NodeError),
     /// No such attachment.
     #[error("there is no attachment named {0}")]
     UnknownPort(String),
@@ -255,6 +255,14 @@ pub enum ControlError {
 }
 
 impl ControlError {
+    /// The process that has the state directory locked.
+    pub(super) fn owner_of_lock(&self) -> Option<u32> {
+        match self {
+            Self::Store(StoreError::Locked { owner, .. }) => owner.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// Whether the limit of open files caused the error.
     pub(super) fn is_for_open_files(&self) -> bool {
         self.is_errno(libc::EMFILE)

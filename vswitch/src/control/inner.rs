@@ -42,7 +42,7 @@ pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) dataplane: Dataplane,
     pub(super) netlink: Netlink,
-    /// Held while a network is created or removed.
+    /// Held while networks, peers, pools or the host's addresses change.
     pub(super) network_changes: tokio::sync::Mutex<()>,
     /// Held while the routes of a container are set, so that the last change of its networks is the last one
     /// there.
@@ -252,7 +252,8 @@ impl Inner {
         retry_while_busy(&self.settled, DETACH_WAIT_MAX, attempt).await
     }
 
-    /// Removes an endpoint from the model, and gives its addresses back.
+    /// Removes an endpoint from the model, and gives its addresses back. With the last one of a network of the registry the
+    /// host leaves that.
     pub(super) async fn forget(&self, key: &EndpointKey) {
         let addresses = {
             let model = self.model();
@@ -323,6 +324,11 @@ impl Inner {
     /// Whether a network's host port has that index.
     pub(super) fn is_host_port(&self, index: u32) -> bool {
         self.neighbours().values().any(|it| it.index() == index)
+    }
+
+    /// The indexes of all host ports.
+    pub(super) fn host_port_indexes(&self) -> Vec<u32> {
+        self.neighbours().values().map(|it| it.index()).collect()
     }
 
     /// Sets the neighbour table of a network's host port, or forgets it.

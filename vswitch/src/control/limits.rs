@@ -64,6 +64,9 @@ pub(crate) const REGISTER_PAUSE: Duration = Duration::from_millis(500);
 /// Time after which networks of the registry are tried again that could not be made, and endpoints that it has not taken.
 pub(crate) const REGISTRY_RETRY: Duration = Duration::from_secs(5);
 
+/// Subnets that are tried for a network of the registry that names none.
+pub(crate) const SUBNET_TRIES_MAX: u32 = 16;
+
 /// Endpoints that are told to the registry at once.
 pub(crate) const REGISTRY_ANNOUNCED_AT_ONCE: usize = 64;
 

@@ -121,7 +121,10 @@ pub(crate) struct Model {
     /// Those that no network has any more, and that workers may know.
     unused_vteps: Vec<VtepIndex>,
     slots: Slots,
+    zone_sources: Cached<uplink::ZoneSources>,
     policy: Cached<nat::CompiledPolicy>,
+    /// The last configurations of the uplinks, whose routes may hold though their policy is an older one.
+    uplink_routes: Cached<UplinkConfs>,
     uplink_confs: Cached<UplinkConfs>,
     /// Addresses of the host, gateways included.
     local: Cached<Vec<IpAddr>>,
@@ -147,7 +150,9 @@ impl Model {
             remotes: remotes::Remotes::default(),
             unused_vteps: Vec::new(),
             slots: Slots::new(slots),
+            zone_sources: Cached::default(),
             policy: Cached::default(),
+            uplink_routes: Cached::default(),
             uplink_confs: Cached::default(),
             local: Cached::default(),
             tunnel_conf: Cached::default(),

@@ -80,19 +80,18 @@ impl Control {
         let control = self.clone();
         let created = task(async move {
             control.0.check_not_ending()?;
-            // One at a time: each chooses subnets that no other has.
-            let _creating = control.0.network_changes.lock().await;
-            let spec = match request.overlay.is_some() && control.0.registry.get().is_some() {
-                true => control.register_network(request).await?,
-                false => request::spec(&control.0, request).await?,
-            };
-            let (name, is_registered) = (spec.name.clone(), spec.is_registered());
-            if let Err(error) = control.make_network(spec).await {
-                if is_registered {
-                    control.unregister_network(name.as_str()).await?;
+            let is_registered = request.overlay.is_some() && control.0.registry.get().is_some();
+            let name = match is_registered {
+                true => control.create_registered(request).await?,
+                false => {
+                    // One at a time: each chooses subnets that no other has.
+                    let _creating = control.0.network_changes.lock().await;
+                    let spec = request::spec(&control.0, request).await?;
+                    let name = spec.name.clone();
+                    control.make_network(spec).await?;
+                    name
                 }
-                return Err(error);
-            }
+            };
             control.network(name.as_str()).await
         });
         created.await?.map_err(|error| match error.is_for_open_files() {
@@ -125,16 +124,12 @@ impl Control {
         let control = self.clone();
         task(async move {
             let inner = &control.0;
-            {
-                let mut model = inner.model();
-                model.check_no_remotes(&name)?;
-                model.begin_remove_network(&name, is_forced)?;
-            }
+            control.check_unregister(&name).await?;
+            inner.model().begin_remove_network(&name, is_forced)?;
             if let Err(error) = control.detach_all(&name).await {
                 inner.model().activate_network(&name);
                 return Err(error);
             }
-            let _removing = inner.network_changes.lock().await;
             if inner.model().registered(&name).is_some() && inner.registry.get().is_some() {
                 inner.withdraw_host(&name).await;
                 if let Err(error) = control.unregister_network(name.as_str()).await {
@@ -142,6 +137,7 @@ impl Control {
                     return Err(error);
                 }
             }
+            let _removing = inner.network_changes.lock().await;
             control.remove_empty(&name).await
         })
         .await?
@@ -160,6 +156,9 @@ impl Control {
         }
         let failures = plan::undo_all(&mut change, &REMOVE).await;
         inner.free_vteps(Vec::new()).await;
+        if change.spec.is_registered() {
+            inner.note_unmade(name.as_str(), None);
+        }
         tracing::info!(%name, "network removed");
         inner.feed.report(EventKind::NetworkRemove, name.to_string(), None, String::new());
         failures.into_iter().next().map_or(Ok(()), Err)

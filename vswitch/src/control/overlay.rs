@@ -118,10 +118,11 @@ impl Inner {
 
 /// The peers of all networks in the order of their addresses, with their counters by slot.
 pub(super) fn peers(model: &Model, traffic: &[VtepTraffic]) -> Vec<Peer> {
+    let (networks, nodes) = (model.networks_by_vtep(), model.nodes_by_vtep());
     let peer = |(index, vtep): (VtepIndex, &Vtep)| Peer {
         address: vtep.address,
-        node: status::node_of(model, vtep),
-        networks: model.networks_of_vtep(vtep.address),
+        node: nodes.get(&vtep.address).map(|name| (*name).to_owned()),
+        networks: networks.get(&vtep.address).into_iter().flatten().cloned().collect(),
         mtu: model.mtu_to(vtep),
         learning: vtep.is_learning(),
         traffic: traffic.get(usize::from(index.0)).copied().unwrap_or_default(),

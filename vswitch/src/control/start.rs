@@ -23,6 +23,7 @@ use super::{Control, NetworkError, dhcp, published_ports, republish, save, upkee
 use crate::config::{Config, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
+use crate::host::dying::outlive;
 use crate::host::{HostError, Netlink, netns, nft};
 
 /// The state directory, locked, and the document in it.
@@ -33,15 +34,18 @@ pub(crate) struct StoredState {
 }
 
 impl StoredState {
-    /// Locks the directory and reads the document.
+    /// Locks the directory and reads the document. The lock of a daemon that is dying is waited for.
     pub(crate) async fn open(directory: &Path) -> Result<Self, ControlError> {
-        let directory = directory.to_owned();
-        let open = move || {
-            let store = Store::open(&directory)?;
-            let document = store.load()?;
-            Ok::<_, StoreError>(Self { store, document })
+        let open = async || {
+            let directory = directory.to_owned();
+            let open = move || {
+                let store = Store::open(&directory)?;
+                let document = store.load()?;
+                Ok::<_, StoreError>(Self { store, document })
+            };
+            Ok(blocking(open).await??)
         };
-        Ok(blocking(open).await??)
+        outlive(open, ControlError::owner_of_lock).await
     }
 
     /// The longest time to attach what is stored.

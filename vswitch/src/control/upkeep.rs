@@ -9,7 +9,7 @@
 //! | a host port deleted, renamed or moved; an uplink TAP renamed or replaced | the kernel's event | a fault |
 //! | a container's interface that is no longer in its namespace | a look at one each second | a fault of the endpoint |
 //!
-//! All addresses and routes are read after an event of one of our devices only, and once for all networks each
+//! All addresses and routes are read after an event of one of our devices, or lost events, and once for all networks each
 //! [`RESYNC_INTERVAL`]. A host port that is deleted stays so, with its containers (`control/events.rs`).
 
 mod interfaces;
@@ -105,12 +105,15 @@ impl Upkeep {
         }
     }
 
-    /// Notes a change; says whether it is of a device of ours.
+    /// Notes a change; says whether it may be of a device of ours.
     fn note(&mut self, change: LinkChange) -> bool {
-        let index = change.index;
         let inner = &self.control.0;
+        let LinkChange::Of { index, is_down } = change else {
+            self.downs.extend(inner.host_port_indexes());
+            return true;
+        };
         let is_ours = inner.is_host_port(index) || inner.model().port_of_tap(index).is_some();
-        if is_ours && change.is_down {
+        if is_ours && is_down {
             self.downs.insert(index);
         }
         is_ours

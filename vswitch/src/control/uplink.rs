@@ -30,7 +30,7 @@ use super::model::{self, Model};
 use super::task::blocking;
 use crate::config::{IfName, Uplink as UplinkSetting};
 use crate::host::Netlink;
-use crate::host::limits::RULE_SOURCES_MAX;
+use crate::host::limits::{HOST_SOURCES_MAX, RULE_SOURCES_MAX};
 use crate::host::uplink::{
     self, Config as UplinkConfig, LinkState, Mode, PortlessNote, PortlessNotes, Uplink,
     UplinkSelector, UplinkState,
@@ -316,7 +316,14 @@ pub(super) fn hints(model: &Model) -> Vec<String> {
         let name = &network.spec.name;
         format!("more than {RULE_SOURCES_MAX} rules `from` parts of the network {name}: the rest are not followed")
     });
-    uplink.state.hints.iter().cloned().chain(unread).chain(crowded).collect()
+    let sources = model.host_sources();
+    let unfollowed = sources.get(HOST_SOURCES_MAX).map(|first| {
+        format!(
+            "rules `from` name {} addresses of the host, and {HOST_SOURCES_MAX} are followed: not {first} and those after it",
+            sources.len()
+        )
+    });
+    uplink.state.hints.iter().cloned().chain(unread).chain(crowded).chain(unfollowed).collect()
 }
 
 /// The names of uplinks: the devices, or the setting while there is none.

@@ -24,6 +24,7 @@ pub use builder::SnapshotBuilder;
 use members::Members;
 use port_egress::PortEgress;
 use shared_fib::SharedFib;
+use uplinks::UplinkPorts;
 
 mod builder;
 mod members;
@@ -144,6 +145,7 @@ pub struct Snapshot {
     epoch: u64,
     parts: Parts,
     networks: Vec<Arc<Network>>,
+    uplink_ports: Arc<UplinkPorts>,
     ports: Vec<Option<PortConf>>,
     port_egress: Vec<PortEgress>,
     has_trunks: bool,
@@ -228,6 +230,7 @@ impl Snapshot {
             }
         });
         next.networks = compiled.collect();
+        next.uplink_ports = UplinkPorts::of(&next.networks, self);
         next.has_routers = next.networks.iter().any(|network| network.router.is_some());
         next.has_host_config = next.networks.iter().any(|it| it.conf.host_config.is_any());
         next.parts = next.parts_after(self);

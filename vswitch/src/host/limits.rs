@@ -19,6 +19,13 @@ pub(crate) const LEFT_OVER_POLL: Duration = Duration::from_millis(50);
 /// How long a process may hold such an interface until it counts as one that runs: one that is killed may take a moment.
 pub(crate) const HOLDER_DEATH_MAX: Duration = Duration::from_secs(1);
 
+/// How long a process that is killed may keep its sockets and locks: the kernel closes them after its interfaces.
+pub(crate) const DEATH_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// The same after the process, and the time between two looks.
+pub(crate) const GONE_WAIT_MAX: Duration = Duration::from_secs(5);
+pub(crate) const DEATH_POLL: Duration = Duration::from_millis(50);
+
 /// Longest wait for such interfaces in containers in which the kernel removes none of them.
 pub(crate) const LEFT_OVER_STILL_MAX: Duration = Duration::from_secs(10);
 
@@ -79,11 +86,22 @@ pub(crate) const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Parts of one network whose containers have routes of their own by rules of the host; rules for more are not followed.
 pub(crate) const RULE_SOURCES_MAX: usize = 64;
 
+/// Addresses of the host that have routes of their own by its rules; rules for further ones are not followed. Each has a
+/// table of up to [`ROUTES_MAX`] routes.
+pub(crate) const HOST_SOURCES_MAX: usize = 64;
+
 /// Routes that are not followed of which hints name each.
 pub(crate) const ROUTE_HINTS_MAX: usize = 8;
 
 /// Pause after the socket of the kernel's notifications failed.
 pub(crate) const NOTIFICATIONS_PAUSE: Duration = Duration::from_secs(1);
+
+/// Buffer of the kernel's messages about interfaces, in bytes as the kernel counts them: for those of a thousand
+/// interfaces at once.
+pub(crate) const LINK_MESSAGES_BUFFER: usize = 4 << 20;
+
+/// Longest datagram of such messages in bytes; the kernel's are half as long.
+pub(crate) const LINK_MESSAGE_MAX: usize = 64 << 10;
 
 /// Time between two reads of the kernel's state without a notification.
 pub(crate) const RESYNC_INTERVAL: Duration = Duration::from_secs(30);

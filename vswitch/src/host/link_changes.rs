@@ -1,21 +1,26 @@
 //! Changes of interfaces, addresses and routes in the host's namespace, as the kernel tells them.
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, future};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkFlags;
 use netlink_packet_route::route::RouteAttribute;
 use rtnetlink::MulticastGroup;
-use rtnetlink::packet_core::NetlinkPayload;
 
 use super::HostError;
+use super::link_messages::{Heard, listen};
 
-/// A change of an interface, or the loss of an address or a route.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LinkChange {
-    /// The interface's index.
-    pub(crate) index: u32,
-    /// It was down at that moment: its neighbour table was emptied.
-    pub(crate) is_down: bool,
+/// A change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkChange {
+    /// A change of an interface, or the loss of an address or a route.
+    Of {
+        /// The interface's index.
+        index: u32,
+        /// It was down at that moment: its neighbour table was emptied.
+        is_down: bool,
+    },
+    /// The kernel's messages were lost: any interface may have changed, and been down.
+    Unknown,
 }
 
 /// Changes from now on. Connects in the network namespace of the calling thread.
@@ -27,21 +32,19 @@ pub(crate) fn link_changes() -> Result<impl Stream<Item = LinkChange> + Send + U
         MulticastGroup::Ipv4Route,
         MulticastGroup::Ipv6Route,
     ];
-    let connected = rtnetlink::new_multicast_connection(&groups);
-    let (connection, _, messages) = connected.map_err(HostError::Connect)?;
-    tokio::spawn(connection);
-    Ok(Box::pin(messages.filter_map(async |(message, _)| match message.payload {
-        NetlinkPayload::InnerMessage(message) => change(&message),
-        _ => None,
-    })))
+    Ok(listen(&groups)?.filter_map(|heard| future::ready(change(&heard))))
 }
 
-fn change(message: &RouteNetlinkMessage) -> Option<LinkChange> {
-    let lost = |index| Some(LinkChange { index, is_down: false });
+fn change(heard: &Heard) -> Option<LinkChange> {
+    let message = match heard {
+        Heard::Lost => return Some(LinkChange::Unknown),
+        Heard::Message(message) => message,
+    };
+    let lost = |index| Some(LinkChange::Of { index, is_down: false });
     match message {
         RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link) => {
             let is_down = !link.header.flags.contains(LinkFlags::Up);
-            Some(LinkChange { index: link.header.index, is_down })
+            Some(LinkChange::Of { index: link.header.index, is_down })
         }
         RouteNetlinkMessage::DelAddress(address) => lost(address.header.index),
         RouteNetlinkMessage::DelRoute(route) => {
@@ -52,5 +55,15 @@ fn change(message: &RouteNetlinkMessage) -> Option<LinkChange> {
             index.and_then(lost)
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_messages_may_be_of_any_interface() {
+        assert_eq!(change(&Heard::Lost), Some(LinkChange::Unknown));
     }
 }

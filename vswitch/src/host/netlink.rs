@@ -37,7 +37,10 @@ pub(crate) const OWN_ALIAS: &str = "port of vswitch";
 
 /// A connection to the kernel for one network namespace. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Netlink(Handle, Dumps);
+pub(crate) struct Netlink {
+    handle: Handle,
+    dumps: Dumps,
+}
 
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,19 +72,19 @@ impl Netlink {
     pub(crate) fn connect() -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
-        Ok(Self(handle, Dumps::default()))
+        Ok(Self { handle, dumps: Dumps::default() })
     }
 
     /// All interfaces.
     pub(crate) async fn links(&self) -> Result<Vec<Link>, NetlinkError> {
-        let links = self.1.run(|| self.0.link().get().execute());
+        let links = self.dumps.run(|| self.handle.link().get().execute());
         let links: Vec<_> = links.await.map_err(failed(|| "list interfaces".into()))?;
         Ok(links.into_iter().map(Link::from).collect())
     }
 
     /// The interface of that name.
     pub(crate) async fn link_by_name(&self, name: &str) -> Result<Option<Link>, NetlinkError> {
-        let mut found = std::pin::pin!(self.0.link().get().match_name(name).execute());
+        let mut found = std::pin::pin!(self.handle.link().get().match_name(name).execute());
         match found.try_next().await {
             Ok(link) => Ok(link.map(Link::from)),
             Err(error) => {
@@ -154,7 +157,7 @@ impl Netlink {
         let mut request = NetlinkMessage::from(RouteNetlinkMessage::NewQueueDiscipline(message));
         request.header.flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
         let what = || format!("set queue discipline noqueue on {}", link.name);
-        let mut answers = match self.0.clone().request(request) {
+        let mut answers = match self.handle.clone().request(request) {
             Ok(answers) => std::pin::pin!(answers),
             Err(error) => return Err(failed(what)(error)),
         };
@@ -174,7 +177,8 @@ impl Netlink {
         link: &Link,
         address: IpNet,
     ) -> Result<(), NetlinkError> {
-        let mut request = self.0.address().add(link.index, address.addr(), address.prefix_len());
+        let mut request =
+            self.handle.address().add(link.index, address.addr(), address.prefix_len());
         if address.addr().is_ipv6() {
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
@@ -187,25 +191,25 @@ impl Netlink {
         link: &Link,
         address: IpNet,
     ) -> Result<(), NetlinkError> {
-        let mut add = self.0.address().add(link.index, address.addr(), address.prefix_len());
+        let mut add = self.handle.address().add(link.index, address.addr(), address.prefix_len());
         let message = std::mem::take(add.message_mut());
-        let removed = self.0.address().del(message).execute().await;
+        let removed = self.handle.address().del(message).execute().await;
         removed.map_err(failed(|| format!("remove {address} from {}", link.name)))
     }
 
     /// Addresses of an interface, with their prefix lengths.
     pub(crate) async fn addresses(&self, link: &Link) -> Result<Vec<IpNet>, NetlinkError> {
-        let of_link = || self.0.address().get().set_link_index_filter(link.index).execute();
+        let of_link = || self.handle.address().get().set_link_index_filter(link.index).execute();
         let what = || format!("list addresses of {}", link.name);
-        let messages: Vec<AddressMessage> = self.1.run(of_link).await.map_err(failed(what))?;
+        let messages: Vec<AddressMessage> = self.dumps.run(of_link).await.map_err(failed(what))?;
         Ok(messages.iter().filter_map(net_of).collect())
     }
 
     /// Addresses of all interfaces, with the index of each.
     pub(crate) async fn all_addresses(&self) -> Result<Vec<(u32, IpNet)>, NetlinkError> {
-        let all = || self.0.address().get().execute();
+        let all = || self.handle.address().get().execute();
         let what = || "list addresses".into();
-        let messages: Vec<AddressMessage> = self.1.run(all).await.map_err(failed(what))?;
+        let messages: Vec<AddressMessage> = self.dumps.run(all).await.map_err(failed(what))?;
         let each = messages.iter().map(|it| Some((it.header.index, net_of(it)?)));
         Ok(each.flatten().collect())
     }
@@ -227,7 +231,7 @@ impl Netlink {
                 .build(),
         };
         let what = || format!("add a default route by {gateway} on {}", link.name);
-        match self.0.route().add(message).execute().await.map_err(failed(what)) {
+        match self.handle.route().add(message).execute().await.map_err(failed(what)) {
             Ok(()) => Ok(true),
             Err(error) if error.errno() == Some(libc::EEXIST) => Ok(false),
             Err(error) => Err(error),
@@ -241,7 +245,7 @@ impl Netlink {
         address: IpAddr,
         mac: MacAddr,
     ) -> Result<(), NetlinkError> {
-        let request = self.0.neighbours().add(link.index, address).link_layer_address(&mac.0);
+        let request = self.handle.neighbours().add(link.index, address).link_layer_address(&mac.0);
         let what = || format!("set {address} at {mac} in the neighbour table of {}", link.name);
         request.replace().execute().await.map_err(failed(what))
     }
@@ -252,10 +256,10 @@ impl Netlink {
         link: &Link,
         address: IpAddr,
     ) -> Result<(), NetlinkError> {
-        let mut request = self.0.neighbours().add(link.index, address);
+        let mut request = self.handle.neighbours().add(link.index, address);
         let message = std::mem::take(request.message_mut());
         let what = || format!("remove {address} from the neighbour table of {}", link.name);
-        match self.0.neighbours().del(message).execute().await.map_err(failed(what)) {
+        match self.handle.neighbours().del(message).execute().await.map_err(failed(what)) {
             Err(error) if error.errno() != Some(libc::ENOENT) => Err(error),
             _ => Ok(()),
         }
@@ -267,9 +271,9 @@ impl Netlink {
             IpNet::V4(_) => RouteMessageBuilder::<Ipv4Addr>::new().build(),
             IpNet::V6(_) => RouteMessageBuilder::<Ipv6Addr>::new().build(),
         };
-        let all = || self.0.route().get(message.clone()).execute();
+        let all = || self.handle.route().get(message.clone()).execute();
         let routes: Vec<RouteMessage> =
-            self.1.run(all).await.map_err(failed(|| "list routes".into()))?;
+            self.dumps.run(all).await.map_err(failed(|| "list routes".into()))?;
         Ok(routes.iter().filter_map(host_route).collect())
     }
 
@@ -286,7 +290,7 @@ impl Netlink {
     pub(crate) async fn wait_until_local(&self, address: Ipv6Addr) -> Result<(), NetlinkError> {
         let ask = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(address, 128).build();
         for _ in 0..LOCAL_TRIES_MAX {
-            let mut found = std::pin::pin!(self.0.route().get(ask.clone()).execute());
+            let mut found = std::pin::pin!(self.handle.route().get(ask.clone()).execute());
             let route = found.try_next().await.map_err(failed(|| format!("look {address} up")));
             match route {
                 Ok(Some(route)) if route.header.kind == RouteType::Local => return Ok(()),
@@ -305,7 +309,7 @@ impl Netlink {
         message: LinkMessage,
         what: impl FnOnce() -> String,
     ) -> Result<(), NetlinkError> {
-        self.0.link().set(message).execute().await.map_err(failed(what))
+        self.handle.link().set(message).execute().await.map_err(failed(what))
     }
 }
 

@@ -42,6 +42,13 @@ impl Addresses {
         }
     }
 
+    /// A network is gone: its addresses are nobody's.
+    pub(crate) fn forget_network(&mut self, network: &str) {
+        self.reserved.retain(|(name, _)| name != network);
+        self.resting.retain(|(name, _), _| name != network);
+        self.next.retain(|(name, _), _| name != network);
+    }
+
     /// The registry says that another node has an address.
     pub(crate) fn taken(&mut self, network: String, address: IpAddr, now: Duration) {
         let key = (network, address);

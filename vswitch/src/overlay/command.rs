@@ -9,21 +9,21 @@ use vswitch_registry::record::{Endpoint, Network};
 use wire::MacAddr;
 
 use super::conf::NewNetwork;
-use super::error::OverlayError;
+use super::error::NodeError;
 use super::status::OverlayStatus;
 
 /// Where an answer goes.
 #[derive(Debug)]
-pub(crate) struct Reply<T>(oneshot::Sender<Result<T, OverlayError>>);
+pub(crate) struct Reply<T>(oneshot::Sender<Result<T, NodeError>>);
 
 impl<T> Reply<T> {
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Result<T, OverlayError>>) {
+    pub(crate) fn new() -> (Self, oneshot::Receiver<Result<T, NodeError>>) {
         let (sender, receiver) = oneshot::channel();
         (Self(sender), receiver)
     }
 
     /// Answers. Nobody may wait any more.
-    pub(crate) fn send(self, result: Result<T, OverlayError>) {
+    pub(crate) fn send(self, result: Result<T, NodeError>) {
         let _ = self.0.send(result);
     }
 }
@@ -64,6 +64,7 @@ pub enum AddressRequest {
 pub(crate) enum Command {
     Registered(Reply<()>),
     Allocate { network: String, request: AddressRequest, reply: Reply<Allocation> },
+    Keep { network: String, address: IpAddr },
     Release { network: String, address: IpAddr },
     Announce { endpoints: Vec<Endpoint>, reply: Reply<Progress> },
     Withdraw { network: String, addresses: Vec<IpAddr>, reply: Reply<Progress> },

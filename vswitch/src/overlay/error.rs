@@ -9,7 +9,7 @@ use wire::MacAddr;
 
 /// Why something was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OverlayError {
+pub enum NodeError {
     /// The registry has no such network.
     #[error("the registry has no network {0}; `network create {0} --overlay` creates it")]
     UnknownNetwork(String),

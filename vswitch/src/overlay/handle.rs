@@ -9,7 +9,7 @@ use vswitch_registry::record::{Endpoint, Network};
 use super::change::OverlayChange;
 use super::command::{AddressRequest, Allocation, Command, Progress, Reply};
 use super::conf::{NewNetwork, OverlayConf};
-use super::error::OverlayError;
+use super::error::NodeError;
 use super::limits::COMMANDS_MAX;
 use super::status::OverlayStatus;
 use super::task::Task;
@@ -40,42 +40,53 @@ impl Overlay {
         (Self(commands), OverlayChanges(changes))
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, OverlayError> {
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NodeError> {
         let (reply, answer): (_, oneshot::Receiver<_>) = Reply::new();
-        self.0.send(command(reply)).await.map_err(|_| OverlayError::Ended)?;
-        answer.await.unwrap_or(Err(OverlayError::Ended))
+        self.0.send(command(reply)).await.map_err(|_| NodeError::Ended)?;
+        answer.await.unwrap_or(Err(NodeError::Ended))
     }
 
     /// Waits until it is known whether the node is registered. It goes on trying after an error.
     ///
     /// # Errors
     /// Another node has the name or the VTEP, the registry cannot be reached or denies access.
-    pub async fn registered(&self) -> Result<(), OverlayError> {
+    pub async fn registered(&self) -> Result<(), NodeError> {
         self.ask(Command::Registered).await
     }
 
     /// Reserves an address of a network for an endpoint. It is in the registry as soon as the endpoint is announced.
     ///
     /// # Errors
-    /// The network or address is unknown or taken, or nothing is free; [`OverlayError::BlocksFull`] where the registry
+    /// The network or address is unknown or taken, or nothing is free; [`NodeError::BlocksFull`] where the registry
     /// that could say more is away.
     pub async fn allocate(
         &self,
         network: &str,
         request: AddressRequest,
-    ) -> Result<Allocation, OverlayError> {
+    ) -> Result<Allocation, NodeError> {
         let network = network.to_owned();
         self.ask(|reply| Command::Allocate { network, request, reply }).await
+    }
+
+    /// Reserves an address from before a restart that nothing announces now. Nobody asks the registry, so that another node
+    /// may have it.
+    ///
+    /// # Errors
+    /// [`NodeError::Ended`]
+    pub async fn keep(&self, network: &str, address: IpAddr) -> Result<(), NodeError> {
+        let network = network.to_owned();
+        let command = Command::Keep { network, address };
+        self.0.send(command).await.map_err(|_| NodeError::Ended)
     }
 
     /// Returns an address that was reserved. Its endpoint must be withdrawn.
     ///
     /// # Errors
-    /// [`OverlayError::Ended`]
-    pub async fn release(&self, network: &str, address: IpAddr) -> Result<(), OverlayError> {
+    /// [`NodeError::Ended`]
+    pub async fn release(&self, network: &str, address: IpAddr) -> Result<(), NodeError> {
         let network = network.to_owned();
         let command = Command::Release { network, address };
-        self.0.send(command).await.map_err(|_| OverlayError::Ended)
+        self.0.send(command).await.map_err(|_| NodeError::Ended)
     }
 
     /// Writes the addresses of an endpoint, or new names of one; `node` and `block` of the records are set here. All or
@@ -83,21 +94,21 @@ impl Overlay {
     /// that is known.
     ///
     /// # Errors
-    /// [`OverlayError::AddressTaken`]: another node was faster; allocate again. [`OverlayError::AddressUndecided`]: the
+    /// [`NodeError::AddressTaken`]: another node was faster; allocate again. [`NodeError::AddressUndecided`]: the
     /// registry is away.
-    pub async fn announce(&self, endpoints: Vec<Endpoint>) -> Result<Progress, OverlayError> {
+    pub async fn announce(&self, endpoints: Vec<Endpoint>) -> Result<Progress, NodeError> {
         self.ask(|reply| Command::Announce { endpoints, reply }).await
     }
 
     /// Deletes addresses of this node's endpoints. Returns when the registry has them no more, or is away.
     ///
     /// # Errors
-    /// [`OverlayError::Ended`]
+    /// [`NodeError::Ended`]
     pub async fn withdraw(
         &self,
         network: &str,
         addresses: Vec<IpAddr>,
-    ) -> Result<Progress, OverlayError> {
+    ) -> Result<Progress, NodeError> {
         let network = network.to_owned();
         self.ask(|reply| Command::Withdraw { network, addresses, reply }).await
     }
@@ -106,7 +117,7 @@ impl Overlay {
     ///
     /// # Errors
     /// Its name or VNI is taken, a subnet overlaps another network's, or the registry is away.
-    pub async fn create_network(&self, network: NewNetwork) -> Result<Arc<Network>, OverlayError> {
+    pub async fn create_network(&self, network: NewNetwork) -> Result<Arc<Network>, NodeError> {
         self.ask(|reply| Command::CreateNetwork { network, reply }).await
     }
 
@@ -114,7 +125,7 @@ impl Overlay {
     ///
     /// # Errors
     /// It is unknown or in use, or the registry is away.
-    pub async fn delete_network(&self, name: &str) -> Result<(), OverlayError> {
+    pub async fn delete_network(&self, name: &str) -> Result<(), NodeError> {
         let name = name.to_owned();
         self.ask(|reply| Command::DeleteNetwork { name, reply }).await
     }
@@ -123,15 +134,15 @@ impl Overlay {
     ///
     /// # Errors
     /// Another node has the address.
-    pub async fn change_vtep(&self, address: IpAddr, port: u16) -> Result<(), OverlayError> {
+    pub async fn change_vtep(&self, address: IpAddr, port: u16) -> Result<(), NodeError> {
         self.ask(|reply| Command::ChangeVtep { address, port, reply }).await
     }
 
     /// The state now.
     ///
     /// # Errors
-    /// [`OverlayError::Ended`]
-    pub async fn status(&self) -> Result<OverlayStatus, OverlayError> {
+    /// [`NodeError::Ended`]
+    pub async fn status(&self) -> Result<OverlayStatus, NodeError> {
         self.ask(Command::Status).await.map(|status| *status)
     }
 
@@ -139,7 +150,7 @@ impl Overlay {
     ///
     /// # Errors
     /// The registry is away: others forget the node after the lease's time to live.
-    pub async fn close(&self) -> Result<(), OverlayError> {
+    pub async fn close(&self) -> Result<(), NodeError> {
         self.ask(Command::Close).await
     }
 }

@@ -77,6 +77,11 @@ impl Local {
         self.rows.get(key).map(|row| &row.state)
     }
 
+    /// Whether an endpoint is to be in the registry.
+    pub(crate) fn has(&self, key: &LocalKey) -> bool {
+        self.state(key).is_some_and(|state| *state != State::Withdrawing)
+    }
+
     pub(crate) fn endpoint(&self, key: &LocalKey) -> Option<&Endpoint> {
         self.rows.get(key).map(|row| &row.endpoint)
     }

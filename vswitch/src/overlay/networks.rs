@@ -7,7 +7,7 @@ use vswitch_registry::record::{Endpoint, Network, Record, prefix};
 use vswitch_registry::{Entry, Operation, Registry, RegistryError, Revision};
 
 use super::conf::NewNetwork;
-use super::error::OverlayError;
+use super::error::NodeError;
 use super::limits::{RACE_TRIES, VNI_FIRST};
 use super::request::Restored;
 
@@ -22,13 +22,13 @@ pub(crate) async fn create(
     registry: &dyn Registry,
     wanted: &NewNetwork,
     doubted: &[Arc<Network>],
-) -> Result<(Network, Revision), OverlayError> {
+) -> Result<(Network, Revision), NodeError> {
     for _ in 0..RACE_TRIES {
         let networks = list(registry).await?;
         let all = networks.iter().map(|(network, _)| network);
         let all: Vec<_> = all.chain(doubted.iter().map(|network| &**network)).collect();
         if all.iter().any(|network| network.name == wanted.name) {
-            return Err(OverlayError::NetworkExists(wanted.name.clone()));
+            return Err(NodeError::NetworkExists(wanted.name.clone()));
         }
         if let Some(error) = overlap(&wanted.subnets, all.iter().copied()) {
             return Err(error);
@@ -94,15 +94,12 @@ async fn list(registry: &dyn Registry) -> Result<Vec<(Network, Revision)>, Regis
     Ok(listing.entries.iter().filter_map(network).collect())
 }
 
-fn overlap<'a>(
-    subnets: &[IpNet],
-    others: impl Iterator<Item = &'a Network>,
-) -> Option<OverlayError> {
+fn overlap<'a>(subnets: &[IpNet], others: impl Iterator<Item = &'a Network>) -> Option<NodeError> {
     let pairs = others.flat_map(|network| network.subnets.iter().map(move |net| (network, *net)));
     let mut found = pairs.filter_map(|(network, other)| {
         let overlaps = |subnet: &&IpNet| subnet.contains(&other) || other.contains(*subnet);
         let subnet = *subnets.iter().find(overlaps)?;
-        Some(OverlayError::SubnetOverlaps { subnet, network: network.name.clone(), other })
+        Some(NodeError::SubnetOverlaps { subnet, network: network.name.clone(), other })
     });
     found.next()
 }
@@ -112,7 +109,7 @@ async fn choose_vni(
     registry: &dyn Registry,
     wanted: Option<u32>,
     networks: &[&Network],
-) -> Result<u32, OverlayError> {
+) -> Result<u32, NodeError> {
     let listing = registry.list(prefix::VNIS).await?;
     let vnis = listing.entries.iter().filter_map(|entry| match Record::decode(entry) {
         Ok(Record::Vni { vni, network }) => Some((vni, network)),
@@ -123,19 +120,19 @@ async fn choose_vni(
     taken.sort_unstable();
     if let Some(vni) = wanted {
         return match taken.into_iter().find(|(number, _)| *number == vni) {
-            Some((_, network)) => Err(OverlayError::VniTaken { vni, network }),
+            Some((_, network)) => Err(NodeError::VniTaken { vni, network }),
             None => Ok(vni),
         };
     }
     let is_free = |vni: &u32| taken.binary_search_by_key(vni, |(number, _)| *number).is_err();
     let mut all = (VNI_FIRST..=VNI_LAST).chain(1..VNI_FIRST);
-    all.find(is_free).ok_or(OverlayError::NoVni)
+    all.find(is_free).ok_or(NodeError::NoVni)
 }
 
 /// Deletes a network with its VNI and blocks, unless it has endpoints.
 ///
 /// An endpoint that is written meanwhile is found afterwards; then the network is written again.
-pub(crate) async fn delete(registry: &dyn Registry, name: &str) -> Result<(), OverlayError> {
+pub(crate) async fn delete(registry: &dyn Registry, name: &str) -> Result<(), NodeError> {
     let mut may_be_deleted = false;
     for _ in 0..RACE_TRIES {
         let networks = list(registry).await?;
@@ -143,7 +140,7 @@ pub(crate) async fn delete(registry: &dyn Registry, name: &str) -> Result<(), Ov
         let Some((network, revision)) = found else {
             return match may_be_deleted {
                 true => Ok(()),
-                false => Err(OverlayError::UnknownNetwork(name.to_owned())),
+                false => Err(NodeError::UnknownNetwork(name.to_owned())),
             };
         };
         check_unused(registry, name).await?;
@@ -191,7 +188,7 @@ async fn vni_deletion(
     Ok(own.map(|Entry { key, revision, .. }| Operation::Delete { key, revision }))
 }
 
-async fn check_unused(registry: &dyn Registry, name: &str) -> Result<(), OverlayError> {
+async fn check_unused(registry: &dyn Registry, name: &str) -> Result<(), NodeError> {
     let listing = registry.list(&format!("{}{name}/", prefix::ENDPOINTS)).await?;
     let endpoints = listing.entries.iter().filter_map(|entry| match Record::decode(entry) {
         Ok(Record::Endpoint(endpoint)) => Some(endpoint),
@@ -200,7 +197,7 @@ async fn check_unused(registry: &dyn Registry, name: &str) -> Result<(), Overlay
     let endpoints: Vec<Endpoint> = endpoints.collect();
     match endpoints.first() {
         None => Ok(()),
-        Some(Endpoint { node, .. }) => Err(OverlayError::NetworkInUse {
+        Some(Endpoint { node, .. }) => Err(NodeError::NetworkInUse {
             network: name.to_owned(),
             endpoints: endpoints.len(),
             node: node.clone(),
@@ -226,13 +223,13 @@ pub(crate) async fn restore(
             options: network.options.clone(),
         };
         let mut result = create(registry, &same, &[]).await;
-        if matches!(result, Err(OverlayError::VniTaken { .. })) {
+        if matches!(result, Err(NodeError::VniTaken { .. })) {
             result = create(registry, &NewNetwork { vni: None, ..same }, &[]).await;
         }
         match result {
             // Another node was faster.
-            Ok(_) | Err(OverlayError::NetworkExists(_)) => {}
-            Err(OverlayError::Registry(error)) if error.is_transient() => return Err(error),
+            Ok(_) | Err(NodeError::NetworkExists(_)) => {}
+            Err(NodeError::Registry(error)) if error.is_transient() => return Err(error),
             Err(error) => restored.refused.push((network.name.clone(), error)),
         }
     }

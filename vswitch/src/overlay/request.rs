@@ -11,7 +11,7 @@ use vswitch_registry::{
 };
 
 use super::conf::NewNetwork;
-use super::error::OverlayError;
+use super::error::NodeError;
 
 /// Identifier of a command that waits for a request.
 pub(crate) type RequestId = u64;
@@ -68,12 +68,12 @@ pub(crate) enum Outcome {
     DroppedBlocks(Result<(), RegistryError>),
     Owner { network: String, address: IpAddr, result: Result<Option<String>, RegistryError> },
     Claimed { network: String, subnet: IpNet, result: Result<IpNet, BlockError> },
-    Created { id: RequestId, result: Result<(Network, Revision), OverlayError> },
-    Deleted { id: RequestId, name: String, result: Result<(), OverlayError> },
+    Created { id: RequestId, result: Result<(Network, Revision), NodeError> },
+    Deleted { id: RequestId, name: String, result: Result<(), NodeError> },
 }
 
 /// What could not be written again, with the reason.
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
-    pub(crate) refused: Vec<(String, OverlayError)>,
+    pub(crate) refused: Vec<(String, NodeError)>,
 }

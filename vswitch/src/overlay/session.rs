@@ -136,6 +136,7 @@ impl Session {
         match command {
             Command::Registered(reply) => self.link.wait_registered(reply),
             Command::Status(reply) => reply.send(Ok(Box::new(self.status(now)))),
+            Command::Keep { network, address } => self.addresses.reserve((network, address)),
             Command::Release { network, address } => self.addresses.release(network, address, now),
             Command::Withdraw { network, addresses, reply } => {
                 self.withdraw(&network, &addresses, reply, now);

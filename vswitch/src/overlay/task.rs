@@ -134,7 +134,7 @@ impl Task {
     }
 
     /// Ends the lease, so that others forget this node at once.
-    async fn close(&mut self) -> Result<(), super::OverlayError> {
+    async fn close(&mut self) -> Result<(), super::NodeError> {
         // Requests in flight could write after the end.
         self.running.clear();
         let Some(registration) = self.performer.registration.take() else { return Ok(()) };

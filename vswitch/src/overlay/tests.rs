@@ -167,30 +167,30 @@ impl Member {
         }
     }
 
-    async fn create(&self, name: &str, subnet: &str) -> Result<Arc<Network>, OverlayError> {
+    async fn create(&self, name: &str, subnet: &str) -> Result<Arc<Network>, NodeError> {
         self.overlay.create_network(network(name, subnet)).await
     }
 
     /// Any address.
-    async fn allocate(&self, subnet: &str) -> Result<IpAddr, OverlayError> {
+    async fn allocate(&self, subnet: &str) -> Result<IpAddr, NodeError> {
         let subnet = subnet.parse().expect("a subnet");
         let request = AddressRequest::Any { subnet, name: String::new() };
         Ok(self.overlay.allocate("blue", request).await?.address)
     }
 
-    async fn announce(&self, address: IpAddr, name: &str) -> Result<Progress, OverlayError> {
+    async fn announce(&self, address: IpAddr, name: &str) -> Result<Progress, NodeError> {
         self.overlay.announce(vec![endpoint(address, name)]).await
     }
 
     /// Attaches a container at any address.
-    async fn attach(&self, subnet: &str, name: &str) -> Result<IpAddr, OverlayError> {
+    async fn attach(&self, subnet: &str, name: &str) -> Result<IpAddr, NodeError> {
         let address = self.allocate(subnet).await?;
         self.announce(address, name).await?;
         Ok(address)
     }
 
     /// Attaches a container at this address.
-    async fn attach_at(&self, address: IpAddr, name: &str) -> Result<Progress, OverlayError> {
+    async fn attach_at(&self, address: IpAddr, name: &str) -> Result<Progress, NodeError> {
         self.overlay.allocate("blue", AddressRequest::Fixed(address)).await?;
         self.announce(address, name).await
     }

@@ -14,7 +14,7 @@ use crate::control::{ControlError, NetworkError, OverlayError, PoolError};
 use crate::dns::DnsError;
 use crate::engine::EngineError;
 use crate::host::{HostError, NetnsError};
-use crate::overlay::OverlayError as RegistryRefusal;
+use crate::overlay::NodeError;
 
 /// A response other than 2xx.
 #[derive(Debug)]
@@ -45,6 +45,9 @@ impl IntoResponse for Failure {
         (self.status, Json(self.error)).into_response()
     }
 }
+
+/// What to do about too many publications.
+const PUBLICATIONS: &str = "publish a range, which counts once, or unpublish some first";
 
 /// What to do about an endpoint with a fault.
 const FAULTY: &str = "the switch tries it again by itself: remove what is in its way, such as an interface of its name, \
@@ -115,7 +118,7 @@ pub(crate) fn api_error(error: &ControlError) -> ApiError {
         }
         ControlError::NotPublished { .. } => (NotFound, Some("see `vswitch inspect`")),
         ControlError::NoFreePort(_) => (LimitReached, Some("name the host's ports instead")),
-        ControlError::PublicationsMax(_) => (LimitReached, Some("publish a range, which is one")),
+        ControlError::PublicationsMax(_) => (LimitReached, Some(PUBLICATIONS)),
         ControlError::AllowFromMax(_) => (LimitReached, Some("name larger prefixes")),
         ControlError::Dns(error) => dns(error),
         ControlError::Ending => (Unavailable, Some("start it again with `vswitch up`")),
@@ -188,32 +191,30 @@ fn network(error: &NetworkError) -> (ErrorCode, Option<&'static str>) {
     }
 }
 
-fn registry(error: &RegistryRefusal) -> (ErrorCode, Option<&'static str>) {
+fn registry(error: &NodeError) -> (ErrorCode, Option<&'static str>) {
     use ErrorCode::{Conflict, InvalidArgument, LimitReached, NotFound, Unavailable};
     match error {
-        RegistryRefusal::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
-        RegistryRefusal::NetworkExists(_) => (Conflict, Some("choose another name")),
-        RegistryRefusal::VniTaken { .. } => (Conflict, Some("leave --vni out, or choose another")),
-        RegistryRefusal::SubnetOverlaps { .. } => (Conflict, Some("choose another --subnet")),
-        RegistryRefusal::NetworkInUse { .. } => (Conflict, Some("detach them on that node first")),
-        RegistryRefusal::AddressTaken { .. }
-        | RegistryRefusal::Registration(RegistrationError::AddressTaken { .. }) => {
+        NodeError::UnknownNetwork(_) => (NotFound, Some("see `vswitch network ls`")),
+        NodeError::NetworkExists(_) => (Conflict, Some("choose another name")),
+        NodeError::VniTaken { .. } => (Conflict, Some("leave --vni out, or choose another")),
+        NodeError::SubnetOverlaps { .. } => (Conflict, Some("choose another --subnet")),
+        NodeError::NetworkInUse { .. } => (Conflict, Some("detach them on that node first")),
+        NodeError::AddressTaken { .. }
+        | NodeError::Registration(RegistrationError::AddressTaken { .. }) => {
             (Conflict, Some("choose another address, or let the switch choose"))
         }
-        RegistryRefusal::AddressUnusable { .. } => {
-            (InvalidArgument, Some("choose another address"))
-        }
-        RegistryRefusal::NoVni | RegistryRefusal::Exhausted { .. } => (LimitReached, None),
-        RegistryRefusal::NotInFile { .. }
-        | RegistryRefusal::MacDiffers { .. }
-        | RegistryRefusal::NodeNotInFile { .. }
-        | RegistryRefusal::Registration(_)
-        | RegistryRefusal::Withdrawn { .. } => (Conflict, None),
-        RegistryRefusal::Format(_) => (InvalidArgument, None),
-        RegistryRefusal::BlocksFull { .. }
-        | RegistryRefusal::AddressUndecided { .. }
-        | RegistryRefusal::Registry(_)
-        | RegistryRefusal::Ended => (Unavailable, Some("see `vswitch registry status`")),
+        NodeError::AddressUnusable { .. } => (InvalidArgument, Some("choose another address")),
+        NodeError::NoVni | NodeError::Exhausted { .. } => (LimitReached, None),
+        NodeError::NotInFile { .. }
+        | NodeError::MacDiffers { .. }
+        | NodeError::NodeNotInFile { .. }
+        | NodeError::Registration(_)
+        | NodeError::Withdrawn { .. } => (Conflict, None),
+        NodeError::Format(_) => (InvalidArgument, None),
+        NodeError::BlocksFull { .. }
+        | NodeError::AddressUndecided { .. }
+        | NodeError::Registry(_)
+        | NodeError::Ended => (Unavailable, Some("see `vswitch registry status`")),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The socket's file: taken over only if no daemon serves it, made again if it goes, removed at the end.
 
 mod file_watch;
+mod presence;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 
-use super::limits::{PROBE_MAX, SOCKET_RETRY};
+use super::limits::SOCKET_RETRY;
 use file_watch::FileWatch;
+pub(crate) use presence::{Presence, probe};
 
 /// An error of the socket.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +23,14 @@ pub enum SocketError {
     /// Another daemon serves it.
     #[error(
         "another daemon serves {}; end it with `vswitch down`, or choose another --socket",
-        .0.display()
+        path.display()
     )]
-    Served(PathBuf),
+    Served {
+        /// The socket.
+        path: PathBuf,
+        /// The process that listens, if it is known.
+        pid: Option<u32>,
+    },
     /// The file is no socket.
     #[error("{} exists and is not a socket; remove it, or choose another --socket", .0.display())]
     NotASocket(PathBuf),
@@ -49,7 +56,7 @@ impl SocketError {
     /// The same of the socket of Docker's plugin.
     pub(crate) fn of_plugin(self) -> Self {
         match self {
-            Self::Served(path) => Self::PluginServed(path),
+            Self::Served { path, .. } => Self::PluginServed(path),
             Self::NotASocket(path) => Self::PluginNotASocket(path),
             error => error,
         }
@@ -171,7 +178,7 @@ impl Socket {
 impl Bound {
     fn new(path: &Path) -> Result<Self, SocketError> {
         let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => SocketError::Served(path.to_owned()),
+            io::ErrorKind::AddrInUse => served(path, None),
             _ => failed("listen on", path)(error),
         })?;
         let bound = Self::of(listener, path.to_owned(), inode(path));
@@ -235,35 +242,8 @@ impl Drop for SocketFile {
     }
 }
 
-/// The file at the path of a socket that can be created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Presence {
-    /// There is none.
-    Absent,
-    /// A dead daemon left it.
-    Stale,
-}
-
-/// Refuses a path where a daemon answers, or another file lies.
-pub(crate) async fn probe(path: &Path) -> Result<Presence, SocketError> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Absent),
-        Err(error) => return Err(failed("look at", path)(error)),
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(SocketError::NotASocket(path.to_owned()));
-        }
-        Ok(_) => {}
-    }
-    let Ok(connected) = tokio::time::timeout(PROBE_MAX, UnixStream::connect(path)).await else {
-        return Err(SocketError::Served(path.to_owned()));
-    };
-    match connected.map_err(|error| (error.kind(), error)) {
-        Err((io::ErrorKind::ConnectionRefused, _)) => Ok(Presence::Stale),
-        Err((io::ErrorKind::NotFound, _)) => Ok(Presence::Absent),
-        // A daemon answers, or its queue is full.
-        Ok(_) | Err((io::ErrorKind::WouldBlock, _)) => Err(SocketError::Served(path.to_owned())),
-        Err((_, error)) => Err(failed("connect to", path)(error)),
-    }
+fn served(path: &Path, pid: Option<u32>) -> SocketError {
+    SocketError::Served { path: path.to_owned(), pid }
 }
 
 fn inode(path: &Path) -> Option<u64> {

@@ -30,7 +30,7 @@ fn request(nat: &mut Nat, transport: Transport, port: u16) -> PortRequest {
     let address = std::net::IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)).into();
     let server = InternalEndpoint { zone: Zone::EXTERNAL, address, port };
     nat.port_pool(transport, addr_idx);
-    PortRequest { pool: PoolKey { owner: OWNER, transport, addr_idx }, server, like: 1 }
+    PortRequest { pool: PoolKey { owner: OWNER, transport, addr_idx }, server, preferred: 1 }
 }
 
 /// A search draws a random number.

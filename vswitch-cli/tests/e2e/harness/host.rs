@@ -174,6 +174,13 @@ impl Host {
         daemon.finish(Duration::from_secs(5));
     }
 
+    /// The same, without waiting for its end.
+    pub(crate) fn kill_unseen(&mut self) -> Process {
+        let daemon = self.daemon.take().expect("a daemon in the foreground");
+        daemon.signal(Signal::SIGKILL);
+        daemon
+    }
+
     /// Ends the daemon by a signal that it handles.
     #[track_caller]
     pub(crate) fn stop_by(&mut self, signal: Signal) {

@@ -158,7 +158,7 @@ impl Model {
         self.release_addresses(&endpoint.lease, endpoint.was_in_snapshot.then_some(now));
         self.invalidate_network(&key.network);
         if !endpoint.publications.is_empty() {
-            self.invalidate_uplinks(true);
+            self.invalidate_publications();
         }
     }
 
@@ -193,7 +193,7 @@ impl Model {
         });
         self.invalidate_network(&key.network);
         if publishes {
-            self.invalidate_uplinks(true);
+            self.invalidate_publications();
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::datapath::{RouteAction, RouteLayer, RouteTable, Routes};
-use crate::host::limits::RULE_SOURCES_MAX;
+use crate::host::limits::{HOST_SOURCES_MAX, RULE_SOURCES_MAX};
 use crate::host::uplink::{HostTable, Lookup, Route, RuleLayer, Scope, UplinkState};
 
 /// What the kernel calls the device of the host's own packets.
@@ -40,12 +40,10 @@ impl<'a> HostRoutes<'a> {
         narrower.map(|net| (net, self.routes(device, &[net]))).collect()
     }
 
-    /// Routes for packets with the addresses of the host that its rules name.
-    pub(super) fn by_source(&self, is_outside: impl Fn(IpAddr) -> bool) -> Vec<(IpAddr, Routes)> {
-        let rules = &self.state.rules;
-        let is_named = |address: &&IpAddr| rules.names_source(**address) && is_outside(**address);
-        let named = self.state.local.iter().filter(is_named);
-        named.map(|&address| (address, self.routes(LOOPBACK, &[IpNet::from(address)]))).collect()
+    /// Routes for packets with these addresses of the host, of the first [`HOST_SOURCES_MAX`].
+    pub(super) fn by_source(&self, sources: &[IpAddr]) -> Vec<(IpAddr, Routes)> {
+        let followed = sources.iter().take(HOST_SOURCES_MAX);
+        followed.map(|&it| (it, self.routes(LOOPBACK, &[IpNet::from(it)]))).collect()
     }
 
     fn layer(&self, layer: &RuleLayer) -> RouteLayer {

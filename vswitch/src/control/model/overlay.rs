@@ -3,7 +3,7 @@
 //! A network names peers by address. Each address has one slot ([`vteps`](super::vteps)), which all networks with that
 //! peer share. Without an underlay an overlay network has local ports only, and keeps its peers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -194,13 +194,16 @@ impl Model {
         path.saturating_sub(tunnel.overhead())
     }
 
-    /// The names of the networks that have a VTEP.
-    pub(crate) fn networks_of_vtep(&self, address: SocketAddr) -> Vec<String> {
-        let has = |network: &&Network| {
-            network.spec.overlay.as_ref().is_some_and(|it| it.peers.contains(&address))
-                || self.has_node_at(network, address)
-        };
-        self.networks().filter(has).map(|network| network.spec.name.to_string()).collect()
+    /// The names of the networks that have each VTEP, in their order.
+    pub(crate) fn networks_by_vtep(&self) -> HashMap<SocketAddr, BTreeSet<String>> {
+        let mut found: HashMap<_, BTreeSet<String>> = HashMap::new();
+        for network in self.networks() {
+            let Some(overlay) = &network.spec.overlay else { continue };
+            for vtep in overlay.peers.iter().copied().chain(self.node_vteps(network)) {
+                found.entry(vtep).or_default().insert(network.spec.name.to_string());
+            }
+        }
+        found
     }
 
     fn overlay_of(&self, name: &NetworkName) -> Result<&OverlaySpec, ControlError> {

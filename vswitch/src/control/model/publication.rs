@@ -162,7 +162,7 @@ impl Model {
         change: impl FnOnce(&mut Vec<Publication>),
     ) {
         self.change(key, |endpoint| change(&mut endpoint.publications));
-        self.invalidate_uplinks(true);
+        self.invalidate_publications();
     }
 
     /// The requested publications with host ports picked, if no endpoint has them.

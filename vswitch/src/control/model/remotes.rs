@@ -51,11 +51,18 @@ struct Slots<'a> {
 }
 
 impl Slots<'_> {
-    fn take(&mut self, address: SocketAddr, node: &str) -> Option<(SocketAddr, VtepIndex)> {
+    fn take(
+        &mut self,
+        address: SocketAddr,
+        node: &str,
+        is_logged: bool,
+    ) -> Option<(SocketAddr, VtepIndex)> {
         match self.vteps.acquire(address, false) {
             Ok(vtep) => Some((address, vtep)),
             Err(error) => {
-                tracing::error!(node, %address, %error, "its containers are out of reach");
+                if is_logged {
+                    tracing::error!(node, %address, %error, "its containers are out of reach");
+                }
                 None
             }
         }
@@ -77,15 +84,22 @@ impl RemoteNetwork {
         let (address, mac) = (endpoint.address, endpoint.mac);
         let site = self.nodes.entry(Arc::clone(&endpoint.node)).or_default();
         site.endpoints += 1;
+        let is_first = site.endpoints == 1;
+        let was_out_of_reach = site.vtep.is_none() && !is_first;
         if site.vtep.is_none() {
-            site.vtep = node.and_then(|node| slots.take(node, &endpoint.node));
+            site.vtep = node.and_then(|node| slots.take(node, &endpoint.node, is_first));
         }
+        let is_reached_now = was_out_of_reach && site.vtep.is_some();
+        let node = Arc::clone(&endpoint.node);
         let previous = self.endpoints.insert(address, endpoint);
         self.by_mac.entry(mac).or_default().insert(address);
         if let Some(previous) = previous {
             self.forget(&previous, slots);
         }
-        self.place(mac);
+        match is_reached_now {
+            true => self.place_all_of(&node),
+            false => self.place(mac),
+        }
         self.table.insert_ip(address, mac);
     }
 
@@ -130,8 +144,12 @@ impl RemoteNetwork {
     fn move_node(&mut self, node: &str, address: Option<SocketAddr>, slots: &mut Slots<'_>) {
         let Some(site) = self.nodes.get_mut(node) else { return };
         let former = site.vtep.take();
-        site.vtep = address.and_then(|address| slots.take(address, node));
+        site.vtep = address.and_then(|address| slots.take(address, node, true));
         slots.give_back(former);
+        self.place_all_of(node);
+    }
+
+    fn place_all_of(&mut self, node: &str) {
         let on_it = self.endpoints.values().filter(|endpoint| *endpoint.node == *node);
         let macs: BTreeSet<_> = on_it.map(|endpoint| endpoint.mac).collect();
         macs.into_iter().for_each(|mac| self.place(mac));
@@ -197,10 +215,9 @@ impl Model {
         self.remotes.networks.get(name).map_or(0, |network| network.endpoints.len())
     }
 
-    /// The name of the node that has a VTEP.
-    pub(crate) fn node_at(&self, address: SocketAddr) -> Option<&str> {
-        let mut nodes = self.remotes.nodes.iter();
-        nodes.find(|(_, at)| **at == address).map(|(name, _)| &**name)
+    /// The names of the nodes by their VTEPs.
+    pub(crate) fn nodes_by_vtep(&self) -> HashMap<SocketAddr, &str> {
+        self.remotes.nodes.iter().map(|(name, address)| (*address, &**name)).collect()
     }
 
     /// Refuses a network that other nodes have containers on.
@@ -223,8 +240,7 @@ impl Model {
     pub(super) fn remotes_of(&self, network: &Network) -> (Vec<SocketAddr>, RemoteTable) {
         match self.remotes.networks.get(network.spec.name.as_str()) {
             Some(remotes) if network.spec.is_registered() => {
-                let vteps = remotes.nodes.values().filter_map(|site| site.vtep);
-                let mut vteps: Vec<_> = vteps.map(|(address, _)| address).collect();
+                let mut vteps: Vec<_> = self.node_vteps(network).collect();
                 vteps.sort_unstable();
                 vteps.dedup();
                 (vteps, remotes.table.clone())
@@ -233,11 +249,11 @@ impl Model {
         }
     }
 
-    /// Whether a network has a node with a VTEP.
-    pub(super) fn has_node_at(&self, network: &Network, address: SocketAddr) -> bool {
+    /// VTEPs of the nodes on a network.
+    pub(super) fn node_vteps(&self, network: &Network) -> impl Iterator<Item = SocketAddr> {
         let remotes = self.remotes.networks.get(network.spec.name.as_str());
-        let mut sites = remotes.into_iter().flat_map(|remotes| remotes.nodes.values());
-        network.spec.is_registered()
-            && sites.any(|site| site.vtep.is_some_and(|it| it.0 == address))
+        let sites = remotes.into_iter().flat_map(|remotes| remotes.nodes.values());
+        let is_registered = network.spec.is_registered();
+        sites.filter(move |_| is_registered).filter_map(|site| Some(site.vtep?.0))
     }
 }

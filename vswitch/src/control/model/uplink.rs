@@ -87,6 +87,9 @@ impl Uplink {
     }
 }
 
+/// Source addresses of routes, by network.
+pub(super) type ZoneSources = Vec<(nat::Zone, Arc<nat::Sources>)>;
+
 /// The port of an uplink whose TAP is being made.
 const NO_PORT: PortIndex = PortIndex(u16::MAX);
 
@@ -160,11 +163,19 @@ impl Model {
         self.uplink.as_ref().filter(|uplink| !is_none && uplink.is_own == is_own)
     }
 
-    /// Notes a change of the uplinks, or of the ports that are published on them.
+    /// Notes a change of the uplinks, or of the networks that use them.
     pub(super) fn invalidate_uplinks(&mut self, is_policy_stale: bool) {
         if is_policy_stale {
+            self.zone_sources.invalidate();
             self.policy.invalidate();
         }
+        self.uplink_routes.invalidate();
+        self.uplink_confs.invalidate();
+    }
+
+    /// Notes a change of the ports that are published on the uplinks: their routes and source addresses stay.
+    pub(super) fn invalidate_publications(&mut self) {
+        self.policy.invalidate();
         self.uplink_confs.invalidate();
     }
 
@@ -192,8 +203,24 @@ impl Model {
                 self.policy.store(compiled)
             }
         };
-        let confs = self.compile_uplinks(&policy)?;
-        Some(self.uplink_confs.store(Arc::new(confs)))
+        let confs = match self.uplink_routes.fresh() {
+            Some(routed) => with_policy(&routed, &policy),
+            None => self.compile_uplinks(&policy)?,
+        };
+        let confs = self.uplink_confs.store(Arc::new(confs));
+        Some(self.uplink_routes.store(confs))
+    }
+
+    /// Addresses of the host, outside of the networks with uplinks, that its rules name as a source.
+    pub(crate) fn host_sources(&self) -> Vec<IpAddr> {
+        let Some(UplinkState { local, rules, .. }) = self.own_uplink().map(|it| &it.state) else {
+            return Vec::new();
+        };
+        let networks = self.networks().filter(|network| network.spec.uplink.is_user_space());
+        let subnets: Vec<_> = networks.flat_map(|it| it.spec.subnets()).collect();
+        let is_outside = |address: &IpAddr| !subnets.iter().any(|net| net.contains(address));
+        let named = local.iter().filter(|address| rules.names_source(**address));
+        named.copied().filter(is_outside).collect()
     }
 
     /// Networks with the same routes share one configuration.
@@ -202,9 +229,7 @@ impl Model {
         let (links, host) = (Arc::new(uplink.links()), HostRoutes::new(&uplink.state));
         let networks: Vec<_> =
             self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
-        let subnets: Vec<_> = networks.iter().flat_map(|it| it.spec.subnets()).collect();
-        let is_outside = |address: IpAddr| !subnets.iter().any(|net| net.contains(&address));
-        let by_source = host.by_source(is_outside);
+        let by_source = host.by_source(&self.host_sources());
         let mut distinct: Vec<Arc<UplinkConf>> = Vec::new();
         let confs = networks.iter().map(|network| {
             let (device, subnets) = (device_of(network), network.spec.subnets());
@@ -271,8 +296,20 @@ impl Model {
         state.local.iter().copied().chain(gateways).filter(|it| seen.insert(*it)).collect()
     }
 
+    /// The source addresses of routes for each network.
+    fn zone_sources(&mut self) -> Option<Arc<ZoneSources>> {
+        if let Some(fresh) = self.zone_sources.fresh() {
+            return Some(fresh);
+        }
+        let networks: Vec<_> =
+            self.networks().filter(|network| network.spec.uplink.is_user_space()).collect();
+        let sources = sources_of(&self.own_uplink()?.state, &networks);
+        Some(self.zone_sources.store(Arc::new(sources)))
+    }
+
     /// The policy of NAT, for all networks that share the uplinks.
-    fn nat_policy(&self) -> Option<nat::Policy> {
+    fn nat_policy(&mut self) -> Option<nat::Policy> {
+        let sources = self.zone_sources()?;
         let state = &self.own_uplink()?.state;
         let local = self.local_addresses(state);
         let networks: Vec<_> =
@@ -287,7 +324,7 @@ impl Model {
         Some(nat::Policy {
             external_v4: state.ipv4,
             external_v6: state.ipv6,
-            sources: zone_sources(state, &networks),
+            sources: sources.to_vec(),
             published: published.collect(),
             ports: networks.first()?.spec.snat_ports.range(),
             host_addrs: local,
@@ -296,8 +333,24 @@ impl Model {
     }
 }
 
+/// The same routes with another policy. Networks that shared a configuration still do.
+fn with_policy(routed: &UplinkConfs, policy: &Arc<nat::CompiledPolicy>) -> UplinkConfs {
+    let mut renewed: Vec<(&Arc<UplinkConf>, Arc<UplinkConf>)> = Vec::new();
+    let confs = routed.iter().map(|(network, former)| {
+        let known = renewed.iter().find(|(it, _)| Arc::ptr_eq(it, former));
+        let conf = known.map(|(_, conf)| Arc::clone(conf)).unwrap_or_else(|| {
+            let conf = UplinkConf { policy: Arc::clone(policy), ..UplinkConf::clone(former) };
+            let conf = Arc::new(conf);
+            renewed.push((former, Arc::clone(&conf)));
+            conf
+        });
+        (*network, conf)
+    });
+    confs.collect()
+}
+
 /// The source addresses of routes for each network; those of equal rules are shared.
-fn zone_sources(state: &UplinkState, networks: &[&Network]) -> Vec<(nat::Zone, Arc<nat::Sources>)> {
+fn sources_of(state: &UplinkState, networks: &[&Network]) -> ZoneSources {
     let mut distinct: Vec<Arc<nat::Sources>> = Vec::new();
     let sources = networks.iter().map(|network| {
         let own = host_routes::sources(state, device_of(network), &network.spec.subnets());

@@ -1,7 +1,7 @@
 //! Follows the underlay: the device with its address, that device's MTU, and the MTU of the paths to peers.
 //!
-//! The device is looked at after a change that the kernel tells, and each [`PATH_MTU_INTERVAL`] while no device has the
-//! address. The path to a peer is looked at when the peer comes, and each [`PATH_MTU_INTERVAL`] in which frames passed, or
+//! The device is looked at after a change that the kernel tells, or lost messages of it, and each [`PATH_MTU_INTERVAL`]
+//! while no device has the address. The path to a peer is looked at when the peer comes, and each [`PATH_MTU_INTERVAL`] in which frames passed, or
 //! were too long for it.
 
 use std::net::SocketAddr;
@@ -42,8 +42,8 @@ pub(super) async fn run(inner: Arc<Inner>, device: u32) {
     while follower.inner.check_not_ending().is_ok() {
         let is_tick = tokio::select! {
             _ = tick.tick() => true,
-            Some(change) = changes.next() => match follower.device {
-                Some(device) if device != change.index => continue,
+            Some(change) = changes.next() => match (follower.device, change) {
+                (Some(device), LinkChange::Of { index, .. }) if device != index => continue,
                 _ => false,
             },
         };
@@ -187,7 +187,7 @@ impl Inner {
     }
 
     /// Sets the MTU of a network's interfaces: the host's, and those of containers.
-    async fn apply_mtu(&self, name: &NetworkName) {
+    pub(super) async fn apply_mtu(&self, name: &NetworkName) {
         let (sizes, device, interfaces) = {
             let model = self.model();
             let Some(network) = model.network_named(name) else { return };

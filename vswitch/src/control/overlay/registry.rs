@@ -28,7 +28,7 @@ use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::limits::{REGISTER_PAUSE, REGISTER_WAIT_MAX};
 use crate::control::model::{Model, Network, RegisteredSpec};
-use crate::overlay::{Overlay, OverlayConf, OverlayError as NodeError, Remembered};
+use crate::overlay::{NodeError, Overlay, OverlayConf, Remembered};
 
 /// The name of the registry's fault; no device has a space in its name.
 const REGISTRY: &str = "the registry";
@@ -37,8 +37,8 @@ impl Control {
     /// Takes part in the registry's networks; nothing without a registry.
     ///
     /// # Errors
-    /// Another node has the name or the VTEP, or the registry refuses a node that knows no network of it yet. A registry
-    /// that is away is no error: it is followed when it comes.
+    /// On the first start with the registry, whose values somebody has just chosen: another node has the name or the VTEP,
+    /// or the registry refuses this node. Later that is a fault and no error, as is a registry that is away: containers live.
     pub(in crate::control) async fn start_registry(&self) -> Result<(), ControlError> {
         let inner = &self.0;
         let Some(url) = &inner.config.registry else {
@@ -51,34 +51,29 @@ impl Control {
             let (name, local) = (tunnel.node.to_string(), tunnel.local);
             (Node { name, address: local.ip(), port: local.port() }, remembered(&model))
         };
-        let knows_networks = !remembered.networks.is_empty();
+        let is_first_start = remembered.networks.is_empty();
         let (overlay, changes) = Overlay::start(conf(url, node, remembered)?);
-        self.register(&overlay, knows_networks).await?;
+        if is_first_start && let Err(error) = register(&overlay).await {
+            let _ = overlay.close().await;
+            return Err(error.into());
+        }
+        let kept = {
+            let model = inner.model();
+            let networks = model.registered_networks().into_iter();
+            let kept = networks.map(|name| (name.to_string(), model.kept_addresses(&name)));
+            kept.collect::<Vec<_>>()
+        };
+        for (network, address) in
+            kept.iter().flat_map(|(name, all)| all.iter().map(move |it| (name, it)))
+        {
+            overlay.keep(network, *address).await?;
+        }
         // The first one that is set stays.
         let _ = inner.registry.set(overlay);
         tracing::info!(%url, "overlay networks are those of the registry");
         tokio::spawn(follow::run(self.clone(), changes));
+        tokio::spawn(follow::retry(self.clone()));
         Ok(())
-    }
-
-    /// Waits for the first answer of the registry. A former record of this node under another name or VTEP is waited for.
-    async fn register(&self, overlay: &Overlay, knows_networks: bool) -> Result<(), ControlError> {
-        let deadline = Instant::now() + REGISTER_WAIT_MAX;
-        loop {
-            let Err(error) = overlay.registered().await else { return Ok(()) };
-            if is_taken(&error) && Instant::now() < deadline {
-                tracing::debug!(%error, "waiting for the registry");
-                self.0.progress.waits_for("of a former node in the registry");
-                sleep(REGISTER_PAUSE).await;
-                continue;
-            }
-            if is_taken(&error) || (is_refusal(&error) && !knows_networks) {
-                let _ = overlay.close().await;
-                return Err(error.into());
-            }
-            tracing::warn!(%error, "not registered yet; it is tried again");
-            return Ok(());
-        }
     }
 
     /// Ends this node's part, so that others forget it at once.
@@ -86,6 +81,26 @@ impl Control {
         let Some(overlay) = self.0.registry.get() else { return };
         if let Err(error) = overlay.close().await {
             tracing::warn!(%error, "other nodes forget this one later");
+        }
+    }
+}
+
+/// Waits for the first answer of the registry, and for the end of a former record of this node's name or VTEP. A registry
+/// that is away is no error.
+async fn register(overlay: &Overlay) -> Result<(), NodeError> {
+    let deadline = Instant::now() + REGISTER_WAIT_MAX;
+    loop {
+        match overlay.registered().await {
+            Err(error) if is_taken(&error) && Instant::now() < deadline => {
+                tracing::info!(%error, "waiting for the end of that record");
+                sleep(REGISTER_PAUSE).await;
+            }
+            Err(error) if is_taken(&error) || is_refusal(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "not registered yet; it is tried again");
+                return Ok(());
+            }
+            Ok(()) => return Ok(()),
         }
     }
 }
@@ -100,7 +115,7 @@ const fn is_taken(error: &NodeError) -> bool {
     )
 }
 
-/// Whether the registry answers, and will have none of this node until somebody changes something.
+/// Whether the registry answers and refuses this node, until somebody changes something.
 fn is_refusal(error: &NodeError) -> bool {
     match error {
         NodeError::NodeNotInFile { .. } | NodeError::Format(_) => true,
@@ -119,7 +134,7 @@ fn conf(
     Ok(OverlayConf { remembered, ..OverlayConf::new(node, registry, url.to_string()) })
 }
 
-/// What the document has of the registry.
+/// Networks and blocks of the registry in the document.
 fn remembered(model: &Model) -> Remembered {
     let mut remembered = Remembered::default();
     for network in model.networks() {

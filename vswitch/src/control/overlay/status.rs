@@ -10,7 +10,7 @@ use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::inner::Inner;
 use crate::control::limits::REMOTE_ENDPOINTS_SHOWN;
-use crate::control::model::{Model, Network, Vtep};
+use crate::control::model::{Model, Network};
 use crate::overlay::{self, OverlayStatus};
 
 /// The switch on the underlay.
@@ -42,11 +42,6 @@ pub(in crate::control) fn remote_endpoints(
     let name = network.spec.name.as_str();
     let first = model.remotes_on(name).take(REMOTE_ENDPOINTS_SHOWN);
     (first.map(shown).collect(), model.remotes_count(name))
-}
-
-/// Name of the node that has a VTEP, as the registry has it; none for a static peer.
-pub(super) fn node_of(model: &Model, vtep: &Vtep) -> Option<String> {
-    model.node_at(vtep.address).map(str::to_owned)
 }
 
 impl Control {

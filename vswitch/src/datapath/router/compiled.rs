@@ -26,7 +26,7 @@ pub(in crate::datapath) struct Router {
     /// Broadcast addresses of its subnets.
     pub(super) broadcasts: Vec<Ipv4Addr>,
     /// Subnets of the network.
-    pub(super) subnets: Vec<IpNet>,
+    subnets: Vec<IpNet>,
     /// Routes to other networks.
     reachable: Vec<NetworkRoute>,
 }
@@ -88,6 +88,11 @@ impl Router {
     /// Uplink, if the network has one.
     pub(in crate::datapath) fn uplink(&self) -> Option<&UplinkConf> {
         self.uplink.as_deref()
+    }
+
+    /// Subnets of the network.
+    pub(in crate::datapath) fn subnets(&self) -> &[IpNet] {
+        &self.subnets
     }
 }
 

@@ -109,11 +109,6 @@ impl UplinkConf {
             && self.by_source == other.by_source
             && (Arc::ptr_eq(&self.links, &other.links) || neighbours(self) == neighbours(other))
     }
-
-    /// The uplink with this port, and its position.
-    pub(in crate::datapath) fn link_of(&self, port: PortIndex) -> Option<&UplinkLink> {
-        self.links.iter().find(|link| link.port == port)
-    }
 }
 
 /// The host's route for a prefix.

@@ -25,8 +25,7 @@ impl<'a> ForwardCtx<'a> {
         }
         let view = nat::parse::view(&ctx.meta, self.ethernet(ctx));
         // Drop spoofed internal sources (BCP 38); nftables normally does this first.
-        let mut routers = self.snapshot.routers_of(link.port);
-        if routers.any(|(router, _)| router.subnets.iter().any(|it| it.contains(&view.src))) {
+        if self.snapshot.is_behind(link.port, view.src) {
             ctx.verdict = Verdict::Drop(DropReason::SpoofedInternal);
             return;
         }

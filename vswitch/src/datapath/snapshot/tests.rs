@@ -5,7 +5,7 @@ use wire::MacAddr;
 use super::*;
 use crate::datapath::{HostConfig, PortVlans, StaticMac};
 
-fn network() -> NetworkConf {
+pub(super) fn network() -> NetworkConf {
     NetworkConf {
         host_config: HostConfig::default(),
         mtu: 1500,

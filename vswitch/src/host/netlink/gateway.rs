@@ -27,7 +27,8 @@ impl Netlink {
         link: &Link,
         address: IpNet,
     ) -> Result<(), NetlinkError> {
-        let mut request = self.0.address().add(link.index, address.addr(), address.prefix_len());
+        let mut request =
+            self.handle.address().add(link.index, address.addr(), address.prefix_len());
         let message = request.message_mut();
         match address {
             IpNet::V4(_) => message.header.scope = AddressScope::Link,
@@ -69,7 +70,7 @@ impl Netlink {
                     .scope(RouteScope::Link)
                     .protocol(RouteProtocol::Kernel)
                     .build();
-                self.0.route().add(message).execute().await
+                self.handle.route().add(message).execute().await
             }
             IpNet::V6(net) => {
                 // The kernel refuses a source that it does not take for its own yet.
@@ -82,7 +83,7 @@ impl Netlink {
                     .priority(SUBNET_METRIC)
                     .protocol(RouteProtocol::Kernel)
                     .build();
-                self.0.route().add(message).replace().execute().await
+                self.handle.route().add(message).replace().execute().await
             }
         };
         added.map_err(failed(what))

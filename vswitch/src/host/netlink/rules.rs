@@ -116,15 +116,15 @@ impl Netlink {
     /// The rules of a family.
     pub(crate) async fn rules(&self, is_ipv6: bool) -> Result<Vec<Rule>, NetlinkError> {
         let version = if is_ipv6 { IpVersion::V6 } else { IpVersion::V4 };
-        let all = || self.0.rule().get(version.clone()).execute();
+        let all = || self.handle.rule().get(version.clone()).execute();
         let rules: Vec<RuleMessage> =
-            self.1.run(all).await.map_err(failed(|| "list routing rules".into()))?;
+            self.dumps.run(all).await.map_err(failed(|| "list routing rules".into()))?;
         Ok(rules.iter().map(Rule::parse).collect())
     }
 
     /// Adds a rule.
     pub(crate) async fn add_rule(&self, rule: Rule, is_ipv6: bool) -> Result<(), NetlinkError> {
-        let mut request = self.0.rule().add();
+        let mut request = self.handle.rule().add();
         *request.message_mut() = rule.message(is_ipv6);
         let what = || format!("add the routing rule {rule:?}");
         let added =
@@ -135,7 +135,7 @@ impl Netlink {
     /// Removes a rule.
     pub(crate) async fn remove_rule(&self, rule: Rule, is_ipv6: bool) -> Result<(), NetlinkError> {
         let what = || format!("remove the routing rule {rule:?}");
-        self.0.rule().del(rule.message(is_ipv6)).execute().await.map_err(failed(what))
+        self.handle.rule().del(rule.message(is_ipv6)).execute().await.map_err(failed(what))
     }
 
     /// Default routes of the main table, with their devices.
@@ -166,7 +166,7 @@ impl Netlink {
         let is_known = |route: &TableRoute| known.iter().any(|(other, _)| other == route);
         for &route in wanted.iter().filter(|route| !is_known(route)) {
             let what = || format!("set the route {route:?}");
-            let request = self.0.route().add(route.message()).replace();
+            let request = self.handle.route().add(route.message()).replace();
             request.execute().await.map_err(failed(what))?;
         }
         Ok(())
@@ -181,16 +181,16 @@ impl Netlink {
         } else {
             RouteMessageBuilder::<Ipv4Addr>::new().build()
         };
-        let all = || self.0.route().get(message.clone()).execute();
+        let all = || self.handle.route().get(message.clone()).execute();
         let routes: Vec<RouteMessage> =
-            self.1.run(all).await.map_err(failed(|| "list routes".into()))?;
+            self.dumps.run(all).await.map_err(failed(|| "list routes".into()))?;
         let parsed = routes.into_iter();
         Ok(parsed.filter_map(|it| Some((TableRoute::parse(&it, is_ipv6)?, it))).collect())
     }
 
     /// Removes a route.
     pub(crate) async fn remove_route(&self, route: RouteMessage) -> Result<(), NetlinkError> {
-        let removed = self.0.route().del(route).execute().await;
+        let removed = self.handle.route().del(route).execute().await;
         match removed.map_err(failed(|| "remove a default route".into())) {
             Err(error) if error.errno() != Some(libc::ESRCH) => Err(error),
             _ => Ok(()),

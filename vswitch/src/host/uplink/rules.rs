@@ -83,7 +83,7 @@ impl Default for Rules {
 
 impl Rules {
     /// Reads the kernel's list. A family without any has the kernel's own: it has no policy routing.
-    pub(super) fn read(messages: &[RuleMessage]) -> Self {
+    pub(crate) fn read(messages: &[RuleMessage]) -> Self {
         let (mut rules, mut unread) = (Vec::new(), Vec::new());
         for message in messages {
             match parse(message) {

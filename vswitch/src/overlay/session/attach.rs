@@ -7,7 +7,7 @@ use vswitch_registry::record::Endpoint;
 
 use super::super::change::OverlayChange;
 use super::super::command::{Progress, Reply};
-use super::super::error::OverlayError;
+use super::super::error::NodeError;
 use super::super::limits::WRITE_WAIT;
 use super::super::local::{LocalKey, State, key_of};
 use super::Session;
@@ -33,6 +33,8 @@ impl Session {
             // A detach that waits is over.
             self.waiters.done(&key_of(&endpoint), false);
             let network = endpoint.network.clone();
+            // One from before a restart was not allocated.
+            self.addresses.reserve(key_of(&endpoint));
             self.local.announce(endpoint);
             self.keep_network(&network, now);
         }
@@ -48,16 +50,16 @@ impl Session {
         }
     }
 
-    fn check_announced(&self, endpoint: &Endpoint) -> Result<(), OverlayError> {
+    fn check_announced(&self, endpoint: &Endpoint) -> Result<(), NodeError> {
         Self::check(endpoint)?;
         let Endpoint { network, address, .. } = endpoint;
         let Some(known) = self.view.network(network) else {
-            return Err(OverlayError::UnknownNetwork(network.clone()));
+            return Err(NodeError::UnknownNetwork(network.clone()));
         };
         if !known.subnets.iter().any(|subnet| subnet.contains(address)) {
             let (address, network) = (*address, network.clone());
             let problem = "it is in none of the network's subnets";
-            return Err(OverlayError::AddressUnusable { address, network, problem });
+            return Err(NodeError::AddressUnusable { address, network, problem });
         }
         match self.is_read_only {
             true => self.check_in_file(endpoint),
@@ -66,7 +68,7 @@ impl Session {
     }
 
     /// Whether a file gives an address to this node.
-    fn check_in_file(&self, endpoint: &Endpoint) -> Result<(), OverlayError> {
+    fn check_in_file(&self, endpoint: &Endpoint) -> Result<(), NodeError> {
         let Endpoint { network, address, mac, .. } = endpoint;
         let found = self.view.endpoint(network, *address);
         let registry = self.url.clone();
@@ -74,14 +76,14 @@ impl Session {
             None => Err(self.not_in_file(network, address.to_string())),
             Some(found) if found.mac != *mac => {
                 let (address, expected, mac) = (*address, found.mac, *mac);
-                Err(OverlayError::MacDiffers { registry, address, expected, mac })
+                Err(NodeError::MacDiffers { registry, address, expected, mac })
             }
             Some(_) => Ok(()),
         }
     }
 
-    pub(crate) fn not_in_file(&self, network: &str, wanted: String) -> OverlayError {
-        OverlayError::NotInFile {
+    pub(crate) fn not_in_file(&self, network: &str, wanted: String) -> NodeError {
+        NodeError::NotInFile {
             registry: self.url.clone(),
             wanted,
             network: network.to_owned(),
@@ -127,7 +129,7 @@ impl Session {
         for key in &keys {
             if let Some(waiter) = self.waiters.take_attach(key) {
                 let (network, address) = key.clone();
-                waiter.reply.send(Err(OverlayError::Withdrawn { address, network }));
+                waiter.reply.send(Err(NodeError::Withdrawn { address, network }));
             }
         }
         if keys.is_empty() {
@@ -176,7 +178,7 @@ impl Session {
     pub(crate) fn check_without_registry(
         &self,
         (network, address): &LocalKey,
-    ) -> Result<(), OverlayError> {
+    ) -> Result<(), NodeError> {
         if let Some(error) = self.link.refusal() {
             return Err(error.clone());
         }
@@ -184,11 +186,11 @@ impl Session {
         let known = self.view.endpoint(&network, address);
         if let Some(other) = known.filter(|known| *known.node != *self.node.name) {
             let node = other.node.to_string();
-            return Err(OverlayError::AddressTaken { address, network, node });
+            return Err(NodeError::AddressTaken { address, network, node });
         }
         if !self.view.is_in_own_block(&network, address) {
             let problem = self.why_away();
-            return Err(OverlayError::AddressUndecided { address, network, problem });
+            return Err(NodeError::AddressUndecided { address, network, problem });
         }
         Ok(())
     }

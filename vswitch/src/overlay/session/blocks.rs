@@ -11,9 +11,9 @@ use vswitch_registry::{BlockError, RegistryError};
 
 use super::super::addresses::unusable;
 use super::super::command::{AddressRequest, Allocation, Reply};
-use super::super::error::OverlayError;
+use super::super::error::NodeError;
 use super::super::limits::WRITE_WAIT;
-use super::super::local::LocalKey;
+use super::super::local::{LocalKey, State};
 use super::super::request::Request;
 use super::Session;
 
@@ -49,7 +49,7 @@ impl Session {
         now: Duration,
     ) {
         let Some(known) = self.view.network(&network).cloned() else {
-            return reply.send(Err(OverlayError::UnknownNetwork(network)));
+            return reply.send(Err(NodeError::UnknownNetwork(network)));
         };
         match request {
             _ if self.is_read_only => reply.send(self.find_in_file(&known, &request)),
@@ -57,7 +57,7 @@ impl Session {
             AddressRequest::Any { subnet, .. } if !known.subnets.contains(&subnet) => {
                 let problem = "it is no subnet of the network";
                 let address = subnet.addr();
-                reply.send(Err(OverlayError::AddressUnusable { address, network, problem }));
+                reply.send(Err(NodeError::AddressUnusable { address, network, problem }));
             }
             AddressRequest::Any { subnet, .. } => self.find(&known, subnet, reply, now),
         }
@@ -68,7 +68,7 @@ impl Session {
         &self,
         network: &Network,
         request: &AddressRequest,
-    ) -> Result<Allocation, OverlayError> {
+    ) -> Result<Allocation, NodeError> {
         let own = self.view.endpoints(&network.name).filter(|e| *e.node == *self.node.name);
         let mut own = own.map(|endpoint| (endpoint.address, endpoint.mac, endpoint));
         let found = match request {
@@ -98,13 +98,13 @@ impl Session {
     ) {
         let name = network.name.clone();
         if let Some(problem) = unusable(network, address) {
-            let error = OverlayError::AddressUnusable { address, network: name, problem };
+            let error = NodeError::AddressUnusable { address, network: name, problem };
             return reply.send(Err(error));
         }
         let key = (name, address);
-        if self.addresses.is_reserved(&key) || self.local.state(&key).is_some() {
+        if self.addresses.is_reserved(&key) || self.local.has(&key) {
             let node = self.node.name.clone();
-            return reply.send(Err(OverlayError::AddressTaken { address, network: key.0, node }));
+            return reply.send(Err(NodeError::AddressTaken { address, network: key.0, node }));
         }
         self.addresses.reserve(key.clone());
         if self.link.away().is_some() {
@@ -135,7 +135,7 @@ impl Session {
             // One of this node that it does not know is of the time before its restart.
             Some(Some(node)) if node != self.node.name => {
                 let (network, address) = key.clone();
-                Err(OverlayError::AddressTaken { address, network, node })
+                Err(NodeError::AddressTaken { address, network, node })
             }
             Some(_) => Ok(()),
             None => self.check_without_registry(&key),
@@ -158,7 +158,7 @@ impl Session {
         }
         if let Some(problem) = self.link.problem() {
             let network = network.name.clone();
-            return reply.send(Err(OverlayError::BlocksFull { network, subnet, problem }));
+            return reply.send(Err(NodeError::BlocksFull { network, subnet, problem }));
         }
         let waiting = self.claims.waiting.entry((network.name.clone(), subnet)).or_default();
         waiting.push(Pending { deadline: now + WRITE_WAIT, reply });
@@ -183,10 +183,13 @@ impl Session {
         });
         let blocks: Vec<_> = blocks.map(|(block, _)| block).collect();
         let (view, local) = (&self.view, &self.local);
-        // One of this node that it does not know is of the time before its restart: control may announce it yet.
+        // One of this node that it does not know is of the time before its restart: control may announce it yet. One that is
+        // withdrawn is free, although the registry has not been told.
         let is_taken = |address: IpAddr| {
-            view.endpoint(&network.name, address).is_some()
-                || local.state(&(network.name.clone(), address)).is_some()
+            let key = (network.name.clone(), address);
+            let known = view.endpoint(&network.name, address);
+            let is_withdrawn = local.state(&key) == Some(&State::Withdrawing);
+            local.has(&key) || known.is_some_and(|known| !(is_withdrawn && *known.node == *own))
         };
         let addresses = &mut self.addresses;
         let mut found = blocks
@@ -219,19 +222,19 @@ impl Session {
         };
         let Some(network) = self.view.network(&name).cloned() else {
             for Pending { reply, .. } in waiting {
-                reply.send(Err(OverlayError::UnknownNetwork(name.clone())));
+                reply.send(Err(NodeError::UnknownNetwork(name.clone())));
             }
             return;
         };
         for Pending { deadline, reply } in waiting {
             if let Some(error) = &error {
                 let (network, problem) = (name.clone(), error.to_string());
-                reply.send(Err(OverlayError::BlocksFull { network, subnet, problem }));
+                reply.send(Err(NodeError::BlocksFull { network, subnet, problem }));
             } else if is_exhausted {
                 let found = self.find_in_blocks(&network, subnet, true, now);
                 let found = found.map(|address| Allocation { address, mac: None });
                 let network = name.clone();
-                reply.send(found.ok_or(OverlayError::Exhausted { network, subnet }));
+                reply.send(found.ok_or(NodeError::Exhausted { network, subnet }));
             } else if deadline > now {
                 // Claims again where so many wait that the block is full.
                 self.find(&network, subnet, reply, now);
@@ -249,7 +252,7 @@ impl Session {
         for ((network, subnet), waiting) in &mut self.claims.waiting {
             for Pending { reply, .. } in waiting.extract_if(.., |pending| pending.deadline <= now) {
                 let (network, subnet, problem) = (network.clone(), *subnet, problem.clone());
-                reply.send(Err(OverlayError::BlocksFull { network, subnet, problem }));
+                reply.send(Err(NodeError::BlocksFull { network, subnet, problem }));
             }
         }
     }

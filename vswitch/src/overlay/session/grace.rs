@@ -179,11 +179,12 @@ impl Session {
         }
     }
 
-    /// Own blocks of a removed network go, too.
+    /// Own blocks and addresses of a removed network go, too.
     pub(crate) fn handle_removed(&mut self, removed: &[Key]) {
         for key in removed {
             match key {
                 Key::Network(name) => {
+                    self.addresses.forget_network(name);
                     let blocks = self.view.own_blocks().filter(|(network, _)| *network == name);
                     let blocks: Vec<_> = blocks.map(|(_, block)| block).collect();
                     for block in blocks {

@@ -17,7 +17,7 @@ use vswitch_registry::record::{Node, VERSION};
 use vswitch_registry::{LeaseState, Listing, RegistrationError, RegistryError};
 
 use super::super::command::Reply;
-use super::super::error::OverlayError;
+use super::super::error::NodeError;
 use super::super::limits::{LATER_FORMAT, RETRY_PAUSE, WRITE_WAIT};
 use super::super::request::{Granted, Request};
 use super::Session;
@@ -27,7 +27,7 @@ enum Registered {
     Starting,
     Again,
     Yes(Granted, LeaseState),
-    Refused(OverlayError),
+    Refused(NodeError),
     /// A file describes the node.
     File,
 }
@@ -72,9 +72,9 @@ pub(crate) struct Link {
     /// Pauses of requests that write.
     pub(crate) retry: Retry,
     /// Why the last request that writes failed.
-    problem: Option<OverlayError>,
+    problem: Option<NodeError>,
     /// Why the watch is interrupted.
-    interruption: Option<OverlayError>,
+    interruption: Option<NodeError>,
     endpoint: Option<String>,
     waiting: Vec<Reply<()>>,
 }
@@ -108,7 +108,7 @@ impl Link {
     }
 
     /// Why writes cannot be made now; none: they can, or it is not known yet.
-    pub(crate) fn away(&self) -> Option<&OverlayError> {
+    pub(crate) fn away(&self) -> Option<&NodeError> {
         match &self.registered {
             Registered::Refused(error) => Some(error),
             _ => self.problem.as_ref(),
@@ -116,7 +116,7 @@ impl Link {
     }
 
     /// Why the node is not registered for good.
-    pub(crate) fn refusal(&self) -> Option<&OverlayError> {
+    pub(crate) fn refusal(&self) -> Option<&NodeError> {
         match &self.registered {
             Registered::Refused(error) => Some(error),
             _ => None,
@@ -127,7 +127,7 @@ impl Link {
         self.away().or(self.interruption.as_ref()).map(ToString::to_string)
     }
 
-    pub(crate) fn set_problem(&mut self, problem: Option<OverlayError>) {
+    pub(crate) fn set_problem(&mut self, problem: Option<NodeError>) {
         self.problem = problem;
     }
 
@@ -182,7 +182,7 @@ impl Link {
         self.waiting.push(reply);
     }
 
-    fn answer(&mut self, result: &Result<(), OverlayError>) {
+    fn answer(&mut self, result: &Result<(), NodeError>) {
         for reply in self.waiting.drain(..) {
             reply.send(result.clone());
         }
@@ -274,7 +274,7 @@ impl Session {
     }
 
     /// The registry is away: nobody waits for it.
-    pub(crate) fn set_away(&mut self, error: OverlayError) {
+    pub(crate) fn set_away(&mut self, error: NodeError) {
         self.link.answer(&Err(error.clone()));
         self.link.problem = Some(error);
         self.answer_without_registry(None);
@@ -315,7 +315,7 @@ impl Session {
         let Node { name, address, port } = self.node.clone();
         let is_right = self.view.node(&name).is_some_and(|node| **node == self.node);
         let url = self.url.clone();
-        let error = OverlayError::NodeNotInFile { registry: url, node: name, address, port };
+        let error = NodeError::NodeNotInFile { registry: url, node: name, address, port };
         match is_right {
             true => {
                 self.link.registered = Registered::File;
@@ -325,7 +325,7 @@ impl Session {
         }
     }
 
-    fn set_refused(&mut self, error: OverlayError) {
+    fn set_refused(&mut self, error: NodeError) {
         self.link.answer(&Err(error.clone()));
         self.link.registered = Registered::Refused(error);
         self.answer_without_registry(None);

@@ -8,7 +8,7 @@ use vswitch_registry::{RegistryError, Revision};
 
 use super::super::command::Reply;
 use super::super::conf::NewNetwork;
-use super::super::error::OverlayError;
+use super::super::error::NodeError;
 use super::super::request::{Request, RequestId};
 use super::Session;
 
@@ -22,6 +22,9 @@ impl Session {
         if self.is_read_only {
             return reply.send(Err(self.read_only()));
         }
+        if let Some(error) = self.link.away() {
+            return reply.send(Err(error.clone()));
+        }
         let is_doubted =
             |known: &&Arc<Network>| self.view.is_gone(&Key::Network(known.name.clone()));
         let doubted = self.view.networks().filter(is_doubted).cloned().collect();
@@ -33,7 +36,7 @@ impl Session {
     pub(crate) fn handle_created(
         &mut self,
         id: RequestId,
-        result: Result<(Network, Revision), OverlayError>,
+        result: Result<(Network, Revision), NodeError>,
         now: Duration,
     ) {
         let Some(reply) = self.creating.remove(&id) else { return };
@@ -47,7 +50,7 @@ impl Session {
                 }
             }
             let known = self.view.network(&name).cloned();
-            known.ok_or(OverlayError::UnknownNetwork(name))
+            known.ok_or(NodeError::UnknownNetwork(name))
         });
         reply.send(result);
     }
@@ -59,7 +62,10 @@ impl Session {
         if self.local.uses(&name) {
             let endpoints = self.local.count(&name);
             let (network, node) = (name, self.node.name.clone());
-            return reply.send(Err(OverlayError::NetworkInUse { network, endpoints, node }));
+            return reply.send(Err(NodeError::NetworkInUse { network, endpoints, node }));
+        }
+        if let Some(error) = self.link.away() {
+            return reply.send(Err(error.clone()));
         }
         let id = self.next_id();
         self.deleting.insert(id, reply);
@@ -70,11 +76,12 @@ impl Session {
         &mut self,
         id: RequestId,
         name: &str,
-        result: Result<(), OverlayError>,
+        result: Result<(), NodeError>,
     ) {
         let Some(reply) = self.deleting.remove(&id) else { return };
         if result.is_ok() {
             // It is no doubt that it is gone.
+            self.addresses.forget_network(name);
             if let Some(vni) = self.view.network(name).map(|network| network.vni) {
                 self.view.remove(&Key::Vni(vni));
             }
@@ -87,7 +94,7 @@ impl Session {
         reply.send(result);
     }
 
-    fn read_only(&self) -> OverlayError {
+    fn read_only(&self) -> NodeError {
         RegistryError::ReadOnly { registry: self.url.clone() }.into()
     }
 }

@@ -13,7 +13,7 @@ use vswitch_registry::{RegistrationError, RegistryError};
 
 use super::super::change::OverlayChange;
 use super::super::command::Reply;
-use super::super::error::OverlayError;
+use super::super::error::NodeError;
 use super::super::local::{LocalKey, State, key_of};
 use super::super::request::{Request, Restored};
 use super::Session;
@@ -234,7 +234,7 @@ impl Session {
             RegistrationError::AddressTaken { address, network, node } => {
                 self.write_succeeded();
                 self.addresses.taken(network.clone(), address, now);
-                let error = OverlayError::AddressTaken { address, network: network.clone(), node };
+                let error = NodeError::AddressTaken { address, network: network.clone(), node };
                 self.refuse(&(network, address), &error);
             }
             RegistrationError::Registry(RegistryError::LeaseEnded { .. }) => {
@@ -267,7 +267,7 @@ impl Session {
     }
 
     /// One endpoint of a transaction is at fault; alone, it is refused.
-    fn one_is_wrong(&mut self, endpoints: &[Endpoint], error: &OverlayError) {
+    fn one_is_wrong(&mut self, endpoints: &[Endpoint], error: &NodeError) {
         match endpoints {
             [endpoint] => {
                 self.lane.is_single = false;
@@ -278,7 +278,7 @@ impl Session {
     }
 
     /// An endpoint is not to be had: whoever waits for it is told, or else the consumer.
-    pub(crate) fn refuse(&mut self, key: &LocalKey, error: &OverlayError) {
+    pub(crate) fn refuse(&mut self, key: &LocalKey, error: &NodeError) {
         if let Some(waiter) = self.waiters.take_attach(key) {
             self.local.forget(key);
             for other in &waiter.keys {
@@ -328,7 +328,7 @@ impl Session {
     }
 
     /// The record of an endpoint is one.
-    pub(crate) fn check(endpoint: &Endpoint) -> Result<(), OverlayError> {
+    pub(crate) fn check(endpoint: &Endpoint) -> Result<(), NodeError> {
         Ok(Record::Endpoint(endpoint.clone()).check()?)
     }
 }

@@ -87,7 +87,7 @@ async fn a_fixed_address_in_anothers_block() {
     let first = one.attach(SUBNET, "a").await.expect("attach");
     let next = IpAddr::from((u128_of(first) as u32 + 1).to_be_bytes());
     assert_eq!(two.attach_at(next, "b").await, Ok(Progress::Written));
-    let taken = OverlayError::AddressTaken {
+    let taken = NodeError::AddressTaken {
         address: next,
         network: "blue".to_owned(),
         node: "n2".to_owned(),
@@ -173,7 +173,7 @@ async fn a_released_address_rests() {
     assert_eq!(given.len(), 13);
     one.overlay.release("blue", given[4]).await.expect("release");
     let exhausted = one.allocate("10.50.0.0/28").await;
-    assert!(matches!(exhausted, Err(OverlayError::Exhausted { .. })), "{exhausted:?}");
+    assert!(matches!(exhausted, Err(NodeError::Exhausted { .. })), "{exhausted:?}");
     let fixed = one.overlay.allocate("blue", AddressRequest::Fixed(given[4])).await;
     assert_eq!(fixed.expect("allocate").address, given[4]);
     one.overlay.release("blue", given[4]).await.expect("release");
@@ -197,7 +197,7 @@ async fn addresses_that_no_endpoint_can_have() {
         assert!(error.contains(reason) && error.contains(address), "{error}");
     }
     let error = one.overlay.allocate("red", AddressRequest::Fixed(ip("10.50.0.9"))).await;
-    assert_eq!(error, Err(OverlayError::UnknownNetwork("red".to_owned())));
+    assert_eq!(error, Err(NodeError::UnknownNetwork("red".to_owned())));
 }
 
 /// The end of a node's part: others forget it at once; without it, after its lease.
@@ -237,7 +237,7 @@ async fn an_endpoint_with_two_addresses() {
     two.attach_at(v6, "taken").await.expect("attach");
     let both = |v4, v6| vec![endpoint(v4, "web"), endpoint(v6, "web")];
     let error = one.overlay.announce(both(v4, v6)).await;
-    assert!(matches!(error, Err(OverlayError::AddressTaken { address, .. }) if address == v6));
+    assert!(matches!(error, Err(NodeError::AddressTaken { address, .. }) if address == v6));
     one.until_status("the other is taken back", |status| status.own_endpoints == 0).await;
     two.go_on(Duration::from_secs(5)).await;
     assert!(two.model.endpoints.is_empty());
@@ -247,4 +247,35 @@ async fn an_endpoint_with_two_addresses() {
     let gone = one.overlay.withdraw("blue", vec![v4, other]).await;
     assert_eq!(gone, Ok(Progress::Written));
     two.until("none", |model| model.endpoints.is_empty()).await;
+}
+
+/// Addresses from before a restart are nobody else's: those that are announced again and withdrawn, as of a container that
+/// stops, and those that nothing announces.
+#[tokio::test(start_paused = true)]
+async fn addresses_from_before_a_restart_are_kept() {
+    let store = MemoryStore::default();
+    let (one, _two) = pair(&store).await;
+    let (stopping, stopped) = (ip("10.50.0.66"), ip("10.50.0.67"));
+    one.announce(stopping, "stopping").await.expect("announce");
+    one.overlay.keep("blue", stopped).await.expect("keep");
+    one.overlay.withdraw("blue", vec![stopping]).await.expect("withdraw");
+    for address in [stopping, stopped] {
+        let taken = one.attach_at(address, "other").await;
+        assert!(matches!(taken, Err(NodeError::AddressTaken { .. })), "{taken:?}");
+        one.overlay.release("blue", address).await.expect("release");
+        assert_eq!(one.attach_at(address, "other").await, Ok(Progress::Written));
+    }
+}
+
+/// A network that is created again has all of its addresses.
+#[tokio::test(start_paused = true)]
+async fn reservations_go_with_their_network() {
+    let store = MemoryStore::default();
+    let one = Member::start(&store, "n1", 1);
+    for _ in 0..2 {
+        one.create("blue", SUBNET).await.expect("create");
+        let request = AddressRequest::Fixed(ip("10.50.0.9"));
+        one.overlay.allocate("blue", request).await.expect("allocate");
+        one.overlay.delete_network("blue").await.expect("delete");
+    }
 }

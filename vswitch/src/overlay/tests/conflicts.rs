@@ -12,10 +12,10 @@ async fn one_name_or_one_vtep_twice() {
     let same_name = Member::start(&store, "n1", 2);
     let same_vtep = Member::start(&store, "n2", 1);
     let error = same_name.overlay.registered().await.expect_err("the name is taken");
-    let is_right = matches!(&error, OverlayError::Registration(RegistrationError::NameTaken { address, .. }) if *address == ip("192.0.2.1"));
+    let is_right = matches!(&error, NodeError::Registration(RegistrationError::NameTaken { address, .. }) if *address == ip("192.0.2.1"));
     assert!(is_right, "{error}");
     let error = same_vtep.overlay.registered().await.expect_err("the VTEP is taken");
-    let is_right = matches!(&error, OverlayError::Registration(RegistrationError::VtepTaken { node, .. }) if node == "n1");
+    let is_right = matches!(&error, NodeError::Registration(RegistrationError::VtepTaken { node, .. }) if node == "n1");
     assert!(is_right, "{error}");
     one.create("blue", SUBNET).await.expect("create");
     let mut same_name = same_name;
@@ -45,7 +45,7 @@ async fn a_vtep_changes_its_address() {
     two.until("the endpoint", |model| model.endpoints.contains_key(&address)).await;
     let error = one.overlay.change_vtep(ip("192.0.2.2"), 4789).await.expect_err("n2's");
     assert!(
-        matches!(error, OverlayError::Registration(RegistrationError::VtepTaken { .. })),
+        matches!(error, NodeError::Registration(RegistrationError::VtepTaken { .. })),
         "{error}"
     );
     one.overlay.change_vtep(ip("192.0.2.9"), 4790).await.expect("change");

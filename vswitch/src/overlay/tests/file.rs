@@ -71,12 +71,12 @@ async fn networks_nodes_and_endpoints_of_a_file() {
     ] {
         let error = one.overlay.allocate("blue", request.clone()).await.expect_err("not here");
         let text = error.to_string();
-        assert!(matches!(error, OverlayError::NotInFile { .. }), "{request:?}: {error}");
+        assert!(matches!(error, NodeError::NotInFile { .. }), "{request:?}: {error}");
         assert!(text.contains("peers.toml") && text.contains("n1"), "{text}");
     }
     let mut announced = endpoint(web.address, "web");
     let error = one.overlay.announce(vec![announced.clone()]).await;
-    assert!(matches!(error, Err(OverlayError::MacDiffers { .. })), "{error:?}");
+    assert!(matches!(error, Err(NodeError::MacDiffers { .. })), "{error:?}");
     announced.mac = web.mac.expect("a MAC address");
     assert_eq!(one.overlay.announce(vec![announced]).await, Ok(Progress::Written));
     for error in [
@@ -86,8 +86,8 @@ async fn networks_nodes_and_endpoints_of_a_file() {
         let is_right = matches!(
             error,
             Some(
-                OverlayError::Registry(RegistryError::ReadOnly { .. })
-                    | OverlayError::NetworkInUse { .. }
+                NodeError::Registry(RegistryError::ReadOnly { .. })
+                    | NodeError::NetworkInUse { .. }
             )
         );
         assert!(is_right, "{error:?}");
@@ -117,7 +117,7 @@ async fn a_file_that_does_not_describe_the_node() {
     for stranger in [node("n3", 3), node("n1", 9)] {
         let one = member(&folder, stranger);
         let error = one.overlay.registered().await.expect_err("unknown");
-        assert!(matches!(error, OverlayError::NodeNotInFile { .. }), "{error}");
+        assert!(matches!(error, NodeError::NodeNotInFile { .. }), "{error}");
         assert!(one.status().await.problem.expect("a problem").contains("[[node]]"));
     }
     let one = member(&folder, node("n3", 3));

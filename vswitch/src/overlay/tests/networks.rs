@@ -13,9 +13,9 @@ async fn a_network_is_created_and_deleted() {
     assert_eq!(*created, red.with_vni(limits::VNI_FIRST + 1));
     two.until("red", |model| model.networks.get("red") == Some(&created)).await;
     let again = two.create("red", "10.8.0.0/16").await;
-    assert_eq!(again, Err(OverlayError::NetworkExists("red".to_owned())));
+    assert_eq!(again, Err(NodeError::NetworkExists("red".to_owned())));
     let overlapping = two.create("other", "10.9.7.0/24").await;
-    let expected = OverlayError::SubnetOverlaps {
+    let expected = NodeError::SubnetOverlaps {
         subnet: "10.9.7.0/24".parse().expect("a subnet"),
         network: "red".to_owned(),
         other: "10.9.0.0/16".parse().expect("a subnet"),
@@ -23,11 +23,11 @@ async fn a_network_is_created_and_deleted() {
     assert_eq!(overlapping, Err(expected));
     let mut taken = network("other", "10.8.0.0/16");
     taken.vni = Some(created.vni);
-    let expected = OverlayError::VniTaken { vni: created.vni, network: "red".to_owned() };
+    let expected = NodeError::VniTaken { vni: created.vni, network: "red".to_owned() };
     assert_eq!(two.overlay.create_network(taken).await, Err(expected));
     for (name, subnet) in [("-", "10.8.0.0/16"), ("a/b", "10.8.0.0/16"), ("x", "10.8.0.1/16")] {
         let result = two.create(name, subnet).await;
-        assert!(matches!(result, Err(OverlayError::Format(_))), "{result:?}");
+        assert!(matches!(result, Err(NodeError::Format(_))), "{result:?}");
     }
     two.overlay.delete_network("red").await.expect("delete");
     // Its name, VNI and subnet are free at once.
@@ -35,7 +35,7 @@ async fn a_network_is_created_and_deleted() {
     taken.vni = Some(created.vni);
     two.overlay.create_network(taken).await.expect("create");
     let unknown = two.overlay.delete_network("red").await;
-    assert_eq!(unknown, Err(OverlayError::UnknownNetwork("red".to_owned())));
+    assert_eq!(unknown, Err(NodeError::UnknownNetwork("red".to_owned())));
     let mut one = one;
     one.until("its end", |m| m.removed == ["red"] && m.networks.contains_key("other")).await;
 }
@@ -49,7 +49,7 @@ async fn a_network_in_use_is_not_deleted() {
     two.allocate(SUBNET).await.expect("a block for n2");
     for member in [&one, &two] {
         let in_use = member.overlay.delete_network("blue").await;
-        let Err(OverlayError::NetworkInUse { endpoints: 1, node, .. }) = in_use else {
+        let Err(NodeError::NetworkInUse { endpoints: 1, node, .. }) = in_use else {
             panic!("{in_use:?}");
         };
         assert_eq!(node, "n1");
@@ -63,7 +63,7 @@ async fn a_network_in_use_is_not_deleted() {
     two.until("its end", |model| model.networks.is_empty() && model.blocks.is_empty()).await;
     let mut one = one;
     one.until("its end", |model| model.networks.is_empty() && model.blocks.is_empty()).await;
-    assert!(matches!(one.allocate(SUBNET).await, Err(OverlayError::UnknownNetwork(_))));
+    assert!(matches!(one.allocate(SUBNET).await, Err(NodeError::UnknownNetwork(_))));
 }
 
 /// More blocks than a transaction has operations; a block that is claimed while the network is deleted goes, too.

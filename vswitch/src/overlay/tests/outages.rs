@@ -76,13 +76,13 @@ async fn without_the_registry_only_own_blocks() {
         }
     };
     assert!((60..=63).contains(&given), "{given} attached");
-    assert!(matches!(refused, OverlayError::BlocksFull { .. }), "{refused:?}");
+    assert!(matches!(refused, NodeError::BlocksFull { .. }), "{refused:?}");
     let text = refused.to_string();
     assert!(text.contains(SUBNET) && text.contains("stopped"), "{text}");
     let fixed = one.attach_at(free_elsewhere, "d").await;
-    assert!(matches!(fixed, Err(OverlayError::AddressUndecided { .. })), "{fixed:?}");
+    assert!(matches!(fixed, Err(NodeError::AddressUndecided { .. })), "{fixed:?}");
     let taken = one.attach_at(others, "d").await;
-    assert!(matches!(taken, Err(OverlayError::AddressTaken { .. })), "{taken:?}");
+    assert!(matches!(taken, Err(NodeError::AddressTaken { .. })), "{taken:?}");
     for result in
         [one.create("red", "10.9.0.0/16").await.map(drop), one.overlay.delete_network("blue").await]
     {
@@ -278,8 +278,8 @@ async fn a_start_without_the_registry() {
     store.stop();
     let stranger = Member::start(&store, "n4", 4);
     let refused = stranger.overlay.registered().await;
-    assert!(matches!(refused, Err(OverlayError::Registry(_))), "{refused:?}");
-    assert!(matches!(stranger.allocate(SUBNET).await, Err(OverlayError::UnknownNetwork(_))));
+    assert!(matches!(refused, Err(NodeError::Registry(_))), "{refused:?}");
+    assert!(matches!(stranger.allocate(SUBNET).await, Err(NodeError::UnknownNetwork(_))));
     let mut again = Member::start_with(&store, "n1", 1, Remembered { networks, blocks });
     again.until("blue", |model| model.networks.contains_key("blue")).await;
     assert_eq!(again.announce(address, "a").await, Ok(Progress::Queued));
@@ -350,5 +350,32 @@ impl Member {
     async fn overlay_network(&mut self, name: &str) -> Arc<Network> {
         self.until("the network", |model| model.networks.contains_key(name)).await;
         Arc::clone(&self.model.networks[name])
+    }
+}
+
+/// An address that was withdrawn while the registry is away is free on its node: a container is replaced as always.
+#[tokio::test(start_paused = true)]
+async fn without_the_registry_a_withdrawn_address_is_given_again() {
+    let store = MemoryStore::default();
+    let (one, mut two) = pair(&store).await;
+    let address = one.attach(SUBNET, "web").await.expect("attach");
+    one.link().cut();
+    one.until_status("away", |status| status.problem.is_some()).await;
+    assert_eq!(one.detach(address).await, Progress::Queued);
+    assert_eq!(one.attach_at(address, "web2").await, Ok(Progress::Queued));
+    one.link().heal();
+    let named = |model: &Model, name: &str| {
+        model.endpoints.get(&address).is_some_and(|endpoint| &*endpoint.name == name)
+    };
+    two.until("the successor", |model| named(model, "web2")).await;
+    // More of them than the block has, one after the other.
+    one.link().cut();
+    one.until_status("away", |status| status.problem.is_some()).await;
+    for n in 0..100 {
+        let address = one.attach(SUBNET, "job").await;
+        let address = address.unwrap_or_else(|error| panic!("job {n}: {error}"));
+        assert_eq!(one.detach(address).await, Progress::Queued);
+        // An address rests for 45 s.
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

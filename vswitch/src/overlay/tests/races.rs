@@ -25,7 +25,7 @@ async fn for_one_address() {
     let [winner] = winners[..] else { panic!("{results:?}") };
     let name = members[winner].name.clone();
     for (n, result) in results.into_iter().enumerate().filter(|(n, _)| *n != winner) {
-        let Err(OverlayError::AddressTaken { node, .. }) = result else { panic!("{result:?}") };
+        let Err(NodeError::AddressTaken { node, .. }) = result else { panic!("{result:?}") };
         assert_eq!(node, name);
         members[n].until("the winner's", |m| m.node_of(address) == Some(&name)).await;
         assert_eq!(members[n].status().await.own_endpoints, 0);
@@ -46,14 +46,14 @@ async fn for_blocks_that_are_too_few() {
                 let subnet = "10.60.0.0/25".parse().expect("a subnet");
                 let request = AddressRequest::Any { subnet, name: String::new() };
                 let allocated = match member.overlay.allocate("small", request).await {
-                    Err(OverlayError::UnknownNetwork(_)) => continue,
+                    Err(NodeError::UnknownNetwork(_)) => continue,
                     result => result.expect("an address"),
                 };
                 let mut announced = endpoint(allocated.address, "x");
                 announced.network = "small".to_owned();
                 match member.overlay.announce(vec![announced]).await {
                     Ok(_) => return allocated.address,
-                    Err(OverlayError::AddressTaken { .. }) => {}
+                    Err(NodeError::AddressTaken { .. }) => {}
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -85,9 +85,8 @@ async fn for_vnis() {
     let results = join_all(with_vni).await;
     let winners = results.iter().filter(|result| result.is_ok()).count();
     assert_eq!(winners, 1, "{results:?}");
-    let all = |result: &Result<_, _>| {
-        matches!(result, Ok(_) | Err(OverlayError::VniTaken { vni: 77, .. }))
-    };
+    let all =
+        |result: &Result<_, _>| matches!(result, Ok(_) | Err(NodeError::VniTaken { vni: 77, .. }));
     assert!(results.iter().all(all), "{results:?}");
     for member in &mut members {
         member.until("all networks", |model| model.networks.len() == 10).await;
@@ -110,7 +109,7 @@ async fn for_names_and_subnets_of_networks() {
     let winners = results.iter().filter(|result| result.is_ok()).count();
     assert_eq!(winners, 1, "{results:?}");
     let all =
-        |result: &Result<_, _>| matches!(result, Ok(_) | Err(OverlayError::SubnetOverlaps { .. }));
+        |result: &Result<_, _>| matches!(result, Ok(_) | Err(NodeError::SubnetOverlaps { .. }));
     assert!(results.iter().all(all), "{results:?}");
     for member in &mut members {
         member.until("three networks", |model| model.networks.len() == 3).await;

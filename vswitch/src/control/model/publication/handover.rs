@@ -60,7 +60,7 @@ impl Model {
         if is_runtimes {
             self.mark_runtimes(to, *ports);
         }
-        self.invalidate_uplinks(true);
+        self.invalidate_publications();
     }
 }
 

@@ -62,6 +62,6 @@ impl Model {
     /// Notes that the host has a publication open, or opens it now.
     pub(crate) fn mark_active(&mut self, key: &EndpointKey, ports: &PortSpec) {
         self.change(key, |endpoint| endpoint.pending.retain(|one| one.ports != *ports));
-        self.invalidate_uplinks(true);
+        self.invalidate_publications();
     }
 }

@@ -1,15 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use wire::vxlan::Vni;
 
-use super::super::tests::overlay::with_underlay;
-use super::super::tests::{model, network, open_network};
-use super::super::{NetworkSpec, OverlaySpec, RegisteredSpec};
+use super::super::tests::overlay::{registered_blue, with_registered_blue, with_underlay};
+use super::super::tests::{model, open_network};
 use super::*;
-use crate::config::Uplink;
-
-const LOCAL: &str = "192.0.2.1:4789";
 
 fn mac(n: u8) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, n])
@@ -34,30 +29,6 @@ fn endpoint(n: u8, node: &str, mac: MacAddr) -> Arc<RemoteEndpoint> {
     })
 }
 
-fn blue() -> NetworkSpec {
-    let overlay = OverlaySpec {
-        vni: Vni::new(42).unwrap(),
-        host_mac: mac(0x77),
-        host_addresses: Vec::new(),
-        mtu: None,
-        peers: BTreeSet::new(),
-        registered: Some(RegisteredSpec {
-            subnets: vec!["10.50.0.0/16".parse().unwrap()],
-            options: BTreeMap::new(),
-            blocks: BTreeSet::new(),
-        }),
-    };
-    let gateway_mac = overlay.gateway_mac();
-    NetworkSpec { overlay: Some(overlay), gateway_mac, ..network("blue", Uplink::None) }
-}
-
-fn with_blue() -> Model {
-    let mut model = model();
-    with_underlay(&mut model, LOCAL);
-    open_network(&mut model, blue());
-    model
-}
-
 /// Where the datapath sends to a MAC address, and the VTEPs that get floods.
 fn seen(model: &Model, mac: MacAddr) -> (Option<SocketAddr>, Vec<SocketAddr>) {
     let network = model.network(Some("blue")).unwrap();
@@ -70,7 +41,7 @@ fn seen(model: &Model, mac: MacAddr) -> (Option<SocketAddr>, Vec<SocketAddr>) {
 #[test]
 fn an_endpoint_is_reached_once_its_node_is_known_whatever_comes_first() {
     for node_first in [true, false] {
-        let mut model = with_blue();
+        let mut model = with_registered_blue();
         if node_first {
             model.set_node(&"n2".into(), Some(vtep(2)));
         }
@@ -83,24 +54,24 @@ fn an_endpoint_is_reached_once_its_node_is_known_whatever_comes_first() {
         let blue = model.network(Some("blue")).unwrap();
         let overlay = model.network_overlay(blue).unwrap();
         assert_eq!(overlay.remotes.by_ip(at(9)), Some(mac(9)));
-        assert_eq!(model.networks_of_vtep(vtep(2)), ["blue"]);
-        assert_eq!(model.node_at(vtep(2)), Some("n2"));
+        assert!(model.networks_by_vtep()[&vtep(2)].iter().eq(["blue"]));
+        assert_eq!(model.nodes_by_vtep().get(&vtep(2)), Some(&"n2"));
     }
 }
 
 #[test]
 fn an_endpoint_may_come_before_its_network() {
     let mut model = model();
-    with_underlay(&mut model, LOCAL);
+    with_underlay(&mut model, "192.0.2.1:4789");
     model.set_node(&"n2".into(), Some(vtep(2)));
     assert_eq!(model.set_remote(endpoint(9, "n2", mac(9))), None);
-    open_network(&mut model, blue());
+    open_network(&mut model, registered_blue());
     assert_eq!(seen(&model, mac(9)), (Some(vtep(2)), vec![vtep(2)]));
 }
 
 #[test]
 fn one_that_moves_is_reached_there_and_the_former_node_gets_no_floods() {
-    let mut model = with_blue();
+    let mut model = with_registered_blue();
     model.set_node(&"n2".into(), Some(vtep(2)));
     model.set_node(&"n3".into(), Some(vtep(3)));
     model.set_remote(endpoint(9, "n2", mac(9)));
@@ -114,7 +85,7 @@ fn one_that_moves_is_reached_there_and_the_former_node_gets_no_floods() {
 
 #[test]
 fn a_container_with_two_addresses_is_reached_until_both_have_gone() {
-    let mut model = with_blue();
+    let mut model = with_registered_blue();
     model.set_node(&"n2".into(), Some(vtep(2)));
     model.set_remote(endpoint(9, "n2", mac(9)));
     model.set_remote(endpoint(10, "n2", mac(9)));
@@ -128,7 +99,7 @@ fn a_container_with_two_addresses_is_reached_until_both_have_gone() {
 
 #[test]
 fn a_node_that_moves_takes_its_endpoints_along_and_one_that_goes_is_reached_no_more() {
-    let mut model = with_blue();
+    let mut model = with_registered_blue();
     model.set_node(&"n2".into(), Some(vtep(2)));
     model.set_remote(endpoint(9, "n2", mac(9)));
     model.set_node(&"n2".into(), Some(vtep(4)));
@@ -140,7 +111,7 @@ fn a_node_that_moves_takes_its_endpoints_along_and_one_that_goes_is_reached_no_m
 
 #[test]
 fn floods_go_to_a_peer_once_that_is_a_node_too() {
-    let mut model = with_blue();
+    let mut model = with_registered_blue();
     model.add_peer(&"blue".parse().unwrap(), vtep(2), &[]).unwrap();
     model.set_node(&"n2".into(), Some(vtep(2)));
     model.set_remote(endpoint(9, "n2", mac(9)));
@@ -168,7 +139,7 @@ proptest! {
     /// Whatever the order of changes, the datapath is what the last state of each part makes.
     #[test]
     fn the_last_state_counts(acts in prop::collection::vec(act(), 0..40)) {
-        let mut model = with_blue();
+        let mut model = with_registered_blue();
         let (mut endpoints, mut nodes) = (BTreeMap::new(), BTreeMap::new());
         for act in acts {
             match act {

@@ -4,7 +4,7 @@ use fastpath::PortIndex;
 use wire::MacAddr;
 use wire::vxlan::Vni;
 
-use super::super::{AttachSpec, Model, NetworkSpec, OverlaySpec, SlotOwner};
+use super::super::{AttachSpec, Model, NetworkSpec, OverlaySpec, RegisteredSpec, SlotOwner};
 use super::{NOW, attach_spec, compiled, key, model, network, open_network, reserve};
 use crate::config::Uplink;
 use crate::control::limits::PEERS_MAX;
@@ -36,6 +36,26 @@ fn overlay(vni: u32) -> OverlaySpec {
 fn overlay_network(name: &str, overlay: OverlaySpec) -> NetworkSpec {
     let gateway_mac = overlay.gateway_mac();
     NetworkSpec { overlay: Some(overlay), gateway_mac, mtu: 1450, ..network(name, Uplink::None) }
+}
+
+/// The network `blue` as the registry has it.
+pub(crate) fn registered_blue() -> NetworkSpec {
+    let registered = RegisteredSpec {
+        subnets: vec!["10.50.0.0/16".parse().unwrap()],
+        options: std::collections::BTreeMap::new(),
+        blocks: std::collections::BTreeSet::new(),
+    };
+    let subnet = "10.50.0.0/16".parse().unwrap();
+    let spec = OverlaySpec { registered: Some(registered), ..overlay(42) };
+    NetworkSpec { subnet, gateway: [10, 50, 0, 1].into(), ..overlay_network("blue", spec) }
+}
+
+/// A model with an underlay, and that network.
+pub(crate) fn with_registered_blue() -> Model {
+    let mut model = model();
+    with_underlay(&mut model, "192.0.2.1:4789");
+    open_network(&mut model, registered_blue());
+    model
 }
 
 /// A model with an underlay, and the overlay network `blue` of VNI 42.
@@ -84,7 +104,8 @@ fn a_peer_has_one_slot_for_all_networks_and_both_flood_to_it() {
         (overlay.vni.get(), overlay.vteps.len())
     };
     assert_eq!((of(&model, "blue"), of(&model, "green")), ((42, 2), (43, 1)));
-    assert_eq!(model.networks_of_vtep(peer("192.0.2.2:4789")), ["blue", "green"]);
+    let networks = &model.networks_by_vtep()[&peer("192.0.2.2:4789")];
+    assert!(networks.iter().eq(["blue", "green"]));
 }
 
 /// Whether all slots are vacant.

@@ -1,10 +1,15 @@
+use std::net::Ipv4Addr;
 use std::time::Duration;
+
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
 use super::super::tests::{counter, key, model_with_uplink, network, open_network, spec};
 use super::super::{AttachSpec, Model, NetworkSpec};
 use super::*;
 use crate::config::Uplink;
 use crate::datapath::{NetworkConf, RouteAction};
+use crate::host::limits::HOST_SOURCES_MAX;
 use crate::host::uplink::{HostTable, Route, Rules};
 
 const TAP_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
@@ -264,6 +269,20 @@ fn only_changed_parts_are_compiled_again() {
     model.set_in_snapshot(&lease.key(), true);
     let second = parts(&mut model);
     assert_eq!(shared(&first, &second), [false, true, true]);
+    // A publication more: the routes and source addresses of the host are those from before.
+    let former = uplink(&mut model);
+    model.activate(&key("web", "br0"));
+    let more = Publication { ports: "8001:81".parse().unwrap(), allow_from: Vec::new() };
+    model.add_publication(&key("web", "br0"), &more, &mut counter()).unwrap();
+    let later = uplink(&mut model);
+    let table = |conf: &UplinkConf| Arc::clone(&conf.routes.layers().next().unwrap().table);
+    let sources = |conf: &UplinkConf| Arc::clone(&conf.policy.source().sources[0].1);
+    assert_eq!(later.policy.source().published.len(), 2);
+    assert!(
+        Arc::ptr_eq(&table(&former), &table(&later)) && Arc::ptr_eq(&former.links, &later.links)
+    );
+    assert!(Arc::ptr_eq(&sources(&former), &sources(&later)));
+    let second = parts(&mut model);
     // A neighbour of the uplink.
     let mut changed = state();
     changed.links[0].neighbours.clear();
@@ -273,6 +292,31 @@ fn only_changed_parts_are_compiled_again() {
     // An address of the host.
     model.set_uplink_state(UplinkState { local: Vec::new(), ..state() });
     assert_eq!(shared(&third, &parts(&mut model)), [true, false, false]);
+}
+
+/// A host with thousands of addresses, all of which a rule names: each has a table of routes.
+#[test]
+fn a_host_with_many_addresses_has_a_bounded_number_of_tables_and_says_so() {
+    let mut model = model(&[]);
+    let mut rule = RuleMessage::default();
+    rule.header.family = AddressFamily::Inet;
+    rule.header.action = RuleAction::ToTable;
+    rule.header.table = 254;
+    rule.header.src_len = 16;
+    rule.attributes = vec![RuleAttribute::Source("198.51.0.0".parse().unwrap())];
+    let with = |addresses: u32| {
+        let first = u32::from(Ipv4Addr::new(198, 51, 100, 0));
+        let local = (first..first + addresses).map(|it| Ipv4Addr::from(it).into()).collect();
+        UplinkState { local, rules: Rules::read(std::slice::from_ref(&rule)), ..state() }
+    };
+    let hints = |model: &Model| crate::control::uplink::hints(model);
+    model.set_uplink_state(with(HOST_SOURCES_MAX as u32));
+    assert_eq!(uplink(&mut model).by_source.len(), HOST_SOURCES_MAX);
+    assert_eq!(hints(&model), Vec::<String>::new());
+    model.set_uplink_state(with(5000));
+    assert_eq!(uplink(&mut model).by_source.len(), HOST_SOURCES_MAX);
+    let hints = hints(&model);
+    assert!(matches!(&hints[..], [one] if one.contains("not 198.51.100.64 ")), "{hints:?}");
 }
 
 /// Two uplinks: the second has a route, and its TAP comes and goes.

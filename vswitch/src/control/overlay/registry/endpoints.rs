@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::time::sleep;
-use vswitch_api::address::{AddressRequest as Asked, Family};
-use vswitch_registry::record;
+use vswitch_api::address::{AddressRequest as Reservation, Family};
+use vswitch_registry::{RegistrationError, record};
 
 use super::outstanding::Unannounced;
 use crate::control::Control;
@@ -18,7 +18,7 @@ use crate::control::inner::Inner;
 use crate::control::limits::{GRATUITOUS_PAUSES, REGISTRY_ANNOUNCED_AT_ONCE};
 use crate::control::model::{AttachSpec, EndpointKey, Lease, NetworkName};
 use crate::control::overlay::OverlayError;
-use crate::overlay::{AddressRequest, Overlay, OverlayError as NodeError, Progress};
+use crate::overlay::{AddressRequest, NodeError, Overlay, Progress};
 
 impl Inner {
     /// Reserves what an endpoint needs, as [`Inner::reserve`]; on a network of the registry with addresses from it.
@@ -26,15 +26,18 @@ impl Inner {
         if self.model().registered(&spec.network).is_none() {
             return self.reserve(spec).await;
         }
-        self.join_host(&spec.network).await;
         let mut claimed = Vec::new();
         let reserved = match self.claim_addresses(spec, &mut claimed).await {
             Ok(spec) => self.reserve(&spec).await,
             Err(error) => Err(error),
         };
-        if reserved.is_err() {
-            self.release_claims(&spec.network, claimed).await;
-            self.leave_host(&spec.network).await;
+        match reserved {
+            // The last endpoint may have left meanwhile, and the host with it.
+            Ok(_) => self.join_host(&spec.network).await,
+            Err(_) => {
+                self.release_claims(&spec.network, claimed).await;
+                self.leave_host(&spec.network).await;
+            }
         }
         reserved
     }
@@ -64,6 +67,7 @@ impl Inner {
                 self.allocate(overlay, &mut spec, request, claimed).await?;
             }
         }
+        let mut missing = None;
         for family in [Family::Ipv4, Family::Ipv6] {
             let has = match family {
                 Family::Ipv4 => spec.ipv4.is_some(),
@@ -73,10 +77,25 @@ impl Inner {
                 continue;
             };
             let request = AddressRequest::Any { subnet, name: spec.name.to_string() };
-            match self.allocate(overlay, &mut spec, request, claimed).await? {
-                IpAddr::V4(address) => spec.ipv4 = Some(address),
-                IpAddr::V6(address) => spec.ipv6 = Some(address),
+            match self.allocate(overlay, &mut spec, request, claimed).await {
+                Ok(IpAddr::V4(address)) => spec.ipv4 = Some(address),
+                Ok(IpAddr::V6(address)) => spec.ipv6 = Some(address),
+                // A file may give it an address of the other family only.
+                Err(error @ ControlError::Registry(NodeError::NotInFile { .. })) => {
+                    missing = Some((family, error));
+                }
+                Err(error) => return Err(error),
             }
+        }
+        match missing {
+            Some((Family::Ipv6, _)) if spec.ipv4.is_some() && spec.family.is_none() => {
+                spec.family = Some(Family::Ipv4);
+            }
+            Some((Family::Ipv4, _)) if spec.ipv6.is_some() && spec.family.is_none() => {
+                spec.family = Some(Family::Ipv6);
+            }
+            Some((_, error)) => return Err(error),
+            None => {}
         }
         Ok(spec)
     }
@@ -99,33 +118,30 @@ impl Inner {
     pub(in crate::control) async fn claim_reservation(
         &self,
         network: &NetworkName,
-        request: Asked,
-    ) -> Result<Asked, ControlError> {
+        request: Reservation,
+    ) -> Result<Reservation, ControlError> {
         let subnets = self.model().registered(network).map(|it| it.subnets.clone());
         let Some(subnets) = subnets else { return Ok(request) };
         let overlay = self.registry_for(network.as_str())?;
         let wanted = match request {
-            Asked::Address(address) => AddressRequest::Fixed(address),
-            Asked::Next(family) => {
+            Reservation::Address(address) => AddressRequest::Fixed(address),
+            Reservation::Next(family) => {
                 let subnet = subnets.into_iter().find(|it| Family::of(it.addr()) == family);
                 let network = network.to_string();
                 let none = OverlayError::NoSubnet { network, family };
                 AddressRequest::Any { subnet: subnet.ok_or(none)?, name: String::new() }
             }
         };
-        Ok(Asked::Address(overlay.allocate(network.as_str(), wanted).await?.address))
+        Ok(Reservation::Address(overlay.allocate(network.as_str(), wanted).await?.address))
     }
 
-    /// Returns addresses to the registry, except those that a reservation keeps.
+    /// Returns addresses to the registry, except those that a reservation keeps. Those of another network are none of it.
     pub(in crate::control) async fn release_claims(
         &self,
         network: &NetworkName,
         addresses: impl IntoIterator<Item = IpAddr>,
     ) {
         let Some(overlay) = self.registry.get() else { return };
-        if self.model().registered(network).is_none() {
-            return;
-        }
         for address in addresses {
             if self.model().is_reserved(network, address) {
                 continue;
@@ -171,24 +187,42 @@ impl Inner {
 
     /// Announces an endpoint, or the host's own; notes it if the registry does not take it.
     pub(super) async fn announce_or_note(&self, one: Unannounced) {
-        let records = match &one {
-            (network, Some(name)) => {
+        let records = self.records_of(&one);
+        let addresses: Vec<_> = records.iter().map(|record| record.address).collect();
+        let announced = self.announce_records(&one.0, records).await;
+        let (network, name) = &one;
+        match announced {
+            Ok(()) => {
+                self.outstanding.unannounced().remove(&one);
+                // It may have left meanwhile.
+                let now = self.records_of(&one);
+                let is_gone = |it: &IpAddr| !now.iter().any(|record| record.address == *it);
+                let gone = addresses.into_iter().filter(is_gone).collect();
+                self.withdraw_endpoint(network, gone).await;
+            }
+            // Another node has taken the host's address since: it gets another one.
+            Err(error) if name.is_none() && is_taken(&error) => {
+                tracing::warn!(%network, %error, "the host leaves its address");
+                self.outstanding.unannounced().remove(&one);
+                self.withdraw_host(network).await;
+            }
+            Err(error) => {
+                let shown = name.as_ref().map_or("the host", |name| name.as_str());
+                if self.outstanding.unannounced().insert(one.clone()) {
+                    tracing::warn!(name = shown, %network, %error, "other nodes do not reach it yet");
+                }
+            }
+        }
+    }
+
+    /// The records of an endpoint, or of the host.
+    fn records_of(&self, (network, name): &Unannounced) -> Vec<record::Endpoint> {
+        match name {
+            Some(name) => {
                 let key = EndpointKey { name: name.clone(), network: network.clone() };
                 self.model().announcements(&key)
             }
-            (network, None) => self.model().host_announcements(network),
-        };
-        let announced = self.announce_records(&one.0, records).await;
-        let mut unannounced = self.outstanding.unannounced();
-        match announced {
-            Ok(()) => drop(unannounced.remove(&one)),
-            Err(error) => {
-                let (network, name) = &one;
-                let name = name.as_ref().map_or("the host", |name| name.as_str());
-                if unannounced.insert(one.clone()) {
-                    tracing::warn!(name, %network, %error, "other nodes do not reach it yet");
-                }
-            }
+            None => self.model().host_announcements(network),
         }
     }
 
@@ -212,6 +246,17 @@ impl Inner {
     }
 }
 
+/// Whether another node has the address.
+const fn is_taken(error: &ControlError) -> bool {
+    matches!(
+        error,
+        ControlError::Registry(
+            NodeError::AddressTaken { .. }
+                | NodeError::Registration(RegistrationError::AddressTaken { .. })
+        )
+    )
+}
+
 impl Control {
     /// Announces again what the registry has not taken yet, as many at a time as it may take some time.
     pub(super) async fn announce_missing(&self) {
@@ -225,19 +270,14 @@ impl Control {
         }
     }
 
-    /// After a start: keeps the addresses of what is not attached, and announces the host's own.
+    /// After a start: announces the host's own addresses.
     pub(in crate::control) async fn resume_registered(&self) {
         let inner = &self.0;
-        let Some(overlay) = inner.registry.get() else { return };
+        if inner.registry.get().is_none() {
+            return;
+        }
         let networks = inner.model().registered_networks();
         for network in networks {
-            let kept = inner.model().kept_addresses(&network);
-            for address in kept {
-                match overlay.allocate(network.as_str(), AddressRequest::Fixed(address)).await {
-                    Ok(_) | Err(NodeError::AddressTaken { .. }) => {}
-                    Err(error) => tracing::warn!(%network, %address, %error, "not kept"),
-                }
-            }
             inner.announce_or_note((network.clone(), None)).await;
             inner.leave_host(&network).await;
         }

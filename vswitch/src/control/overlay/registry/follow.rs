@@ -1,11 +1,10 @@
-//! Follows what other nodes do: one batch of changes is one snapshot of the datapath.
+//! Follows the other nodes: one batch of changes is one snapshot of the datapath.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use tokio::time::MissedTickBehavior;
 use vswitch_registry::record::Network;
 
 use super::{record_of, vtep_of};
@@ -15,25 +14,26 @@ use crate::control::limits::REGISTRY_RETRY;
 use crate::control::model::{EndpointKey, Model, NetworkName};
 use crate::overlay::{OverlayChange, OverlayChanges, RemoteEndpoint};
 
-/// Applies changes until the switch ends, and tries again what could not be made.
+/// Applies changes until the switch ends.
 pub(super) async fn run(control: Control, mut changes: OverlayChanges) {
-    let mut tick = tokio::time::interval(REGISTRY_RETRY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while control.0.check_not_ending().is_ok() {
-        tokio::select! {
-            changes = changes.next() => match changes {
-                Some(changes) => control.apply(changes).await,
-                None => return,
-            },
-            _ = tick.tick() => {
-                control.retry_unmade().await;
-                control.announce_missing().await;
-            }
-        }
+    while let Some(batch) = changes.next().await
+        && control.0.check_not_ending().is_ok()
+    {
+        control.apply(batch).await;
     }
 }
 
-/// What a batch leaves to do once the model is unlocked.
+/// Tries again what failed, until the switch ends.
+pub(super) async fn retry(control: Control) {
+    while control.0.check_not_ending().is_ok() {
+        tokio::time::sleep(REGISTRY_RETRY).await;
+        control.retry_unmade().await;
+        control.announce_missing().await;
+        control.0.join_hosts().await;
+    }
+}
+
+/// The rest of a batch, once the model is unlocked.
 #[derive(Default)]
 struct Rest {
     /// Networks to make or to remove, in the order in which the registry tells of them.
@@ -53,12 +53,12 @@ impl Control {
             for change in changes {
                 inner.apply_one(&mut model, change, &mut rest);
             }
-            inner.publish_snapshot(&mut model);
         }
+        // With the batch's only snapshot.
+        inner.free_vteps(Vec::new()).await;
         for peer in std::mem::take(&mut rest.vteps) {
             inner.read_path_mtu(peer);
         }
-        inner.free_vteps(Vec::new()).await;
         for (network, is_there) in rest.networks {
             match is_there {
                 true => self.make_registered(&network).await,
@@ -67,6 +67,11 @@ impl Control {
         }
         let mut is_dirty = false;
         for (network, block, is_there) in rest.blocks {
+            let one = (network.clone(), block);
+            match is_there {
+                true => inner.outstanding.blocks().insert(one),
+                false => inner.outstanding.blocks().remove(&one),
+            };
             is_dirty |= inner.model().set_block(&network, block, is_there);
         }
         if is_dirty && let Err(error) = inner.save().await {

@@ -1,10 +1,13 @@
 //! The host's own address on a network of the registry.
 //!
-//! All nodes share the gateway's address, so that what the host sends from it to a container elsewhere has its answer there.
+//! All nodes share the gateway's address: a packet of the host from it to a container elsewhere would have its answer there.
 //! Hence the host has an address of its own, as a container has one: from the first endpoint of this node on the network
 //! until the last one has gone. A `file://` registry gives none.
 
-use vswitch_registry::record::block_of;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use vswitch_registry::Scheme;
 
 use crate::control::inner::Inner;
 use crate::control::model::NetworkName;
@@ -15,24 +18,12 @@ use crate::host::own_device::{self, Found};
 use crate::overlay::{AddressRequest, Allocation};
 
 impl Inner {
-    /// Gives the host an address on a network where it has none. What fails is tried with the next endpoint.
+    /// Gives the host an address of each subnet of a network, where this node has endpoints on it. A failure is tried
+    /// again.
     pub(super) async fn join_host(&self, network: &NetworkName) {
-        let _changing = self.network_changes.lock().await;
         let Some(overlay) = self.registry.get() else { return };
-        let subnets = {
-            let model = self.model();
-            let Some(found) = model.network_named(network).filter(|it| it.has_device()) else {
-                return;
-            };
-            match found.spec.registered() {
-                Some(registered) if found.spec.host_addresses().is_empty() => {
-                    registered.subnets.clone()
-                }
-                _ => return,
-            }
-        };
         let mut own = Vec::new();
-        for subnet in subnets {
+        for subnet in self.subnets_without_host(network) {
             let request = AddressRequest::Any { subnet, name: String::new() };
             match overlay.allocate(network.as_str(), request).await {
                 Ok(Allocation { address, .. }) => own.push(address),
@@ -42,51 +33,84 @@ impl Inner {
         if own.is_empty() {
             return;
         }
-        tracing::info!(%network, addresses = ?own, blocks = ?own.iter().map(|it| block_of(*it)).collect::<Vec<_>>(),
-            "the host's own addresses");
-        self.model().set_host_addresses(network, own);
-        self.commit_snapshot();
-        self.set_device_addresses(network).await;
+        let changing = self.network_changes.lock().await;
+        // Another one may have been faster, or the last endpoint has gone.
+        let wanted = self.subnets_without_host(network);
+        let is_wanted = |it: &IpAddr| wanted.iter().any(|subnet| subnet.contains(it));
+        let (own, surplus): (Vec<_>, Vec<_>) = own.into_iter().partition(is_wanted);
+        if !own.is_empty() {
+            tracing::info!(%network, addresses = ?own, "the host's own addresses");
+            self.model().add_host_addresses(network, own);
+            self.commit_snapshot();
+            self.set_device_addresses(network).await;
+        }
+        drop(changing);
+        self.release_claims(network, surplus).await;
         self.announce_or_note((network.clone(), None)).await;
+    }
+
+    /// The same on all networks.
+    pub(super) async fn join_hosts(&self) {
+        let networks = self.model().registered_networks();
+        for network in networks {
+            self.join_host(&network).await;
+        }
+    }
+
+    /// Subnets of a network that this node has endpoints on, and the host no address of. A file has none for the host.
+    fn subnets_without_host(&self, network: &NetworkName) -> Vec<IpNet> {
+        if self.config.registry.as_ref().is_none_or(|url| url.scheme == Scheme::File) {
+            return Vec::new();
+        }
+        let model = self.model();
+        let found = model.network_named(network).filter(|it| it.has_device());
+        let Some((spec, registered)) = found.and_then(|it| Some((&it.spec, it.spec.registered()?)))
+        else {
+            return Vec::new();
+        };
+        if model.endpoints_on(network) == 0 {
+            return Vec::new();
+        }
+        let own = spec.host_addresses();
+        let lacks = |subnet: &&IpNet| !own.iter().any(|address| subnet.contains(address));
+        registered.subnets.iter().filter(lacks).copied().collect()
     }
 
     /// Takes the host's address on a network without endpoints.
     pub(in crate::control) async fn leave_host(&self, network: &NetworkName) {
-        let is_idle = |inner: &Self| {
-            let model = inner.model();
-            model.registered(network).is_some() && model.endpoints_on(network) == 0
+        let is_idle = {
+            let model = self.model();
+            let registered = model.network_named(network).filter(|it| it.spec.is_registered());
+            registered.is_some_and(|it| !it.spec.host_addresses().is_empty())
+                && model.endpoints_on(network) == 0
         };
-        if !is_idle(self) {
-            return;
-        }
-        let _changing = self.network_changes.lock().await;
-        // One may have come meanwhile.
-        if is_idle(self) {
+        if is_idle {
             self.withdraw_host(network).await;
         }
     }
 
-    /// Takes the host's address on a network. The caller lets no network change meanwhile.
+    /// Takes the host's address on a network.
     pub(in crate::control) async fn withdraw_host(&self, network: &NetworkName) {
-        let (own, nets) = {
-            let mut model = self.model();
-            let own = model.take_host_addresses(network, self.started.elapsed());
-            let spec = model.network_named(network).map(|it| &it.spec);
-            let nets: Vec<_> =
-                spec.into_iter().flat_map(|spec| own.iter().map(|it| spec.net_of(*it))).collect();
-            (own, nets)
-        };
-        if own.is_empty() {
-            return;
-        }
-        self.commit_snapshot();
+        let changing = self.network_changes.lock().await;
+        let own = self.take_host_addresses(network).await;
+        drop(changing);
         self.withdraw_endpoint(network, own.clone()).await;
         self.release_claims(network, own).await;
-        let device = {
-            let model = self.model();
-            let found = model.network_named(network);
-            found.and_then(|found| found.spec.device.as_ref().map(ToString::to_string))
+    }
+
+    /// Takes the host's addresses from the model and the device.
+    async fn take_host_addresses(&self, network: &NetworkName) -> Vec<IpAddr> {
+        let (own, nets, device) = {
+            let mut model = self.model();
+            let own = model.take_host_addresses(network, self.started.elapsed());
+            let Some(found) = model.network_named(network) else { return own };
+            let nets: Vec<_> = own.iter().map(|it| found.spec.net_of(*it)).collect();
+            (own, nets, found.spec.device.as_ref().map(ToString::to_string))
         };
+        if own.is_empty() {
+            return own;
+        }
+        self.commit_snapshot();
         if let (Some(index), Some(device)) = (self.host_port_index(network), device) {
             let link = Link::new(index, device);
             for net in nets {
@@ -96,6 +120,7 @@ impl Inner {
             }
             self.set_device_addresses(network).await;
         }
+        own
     }
 
     /// Brings the addresses of the host's device in line with the model.

@@ -1,37 +1,65 @@
 //! Networks of the registry: made here when the registry tells of them, created and deleted in it by requests.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use vswitch_api::event::EventKind;
 use vswitch_api::network::NetworkRequest;
 use vswitch_registry::record::Network;
+use vswitch_registry::{RegistryError, Scheme};
+use wire::vxlan::Vni;
 
 use super::{options, record_of};
 use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::inner::Inner;
+use crate::control::limits::SUBNET_TRIES_MAX;
 use crate::control::model::{NetworkName, NetworkSpec, RegisteredSpec};
-use crate::control::network::request;
+use crate::control::network::choice::subnet_at;
+use crate::control::network::{NetworkError, request};
 use crate::control::overlay::OverlayError;
-use crate::overlay::OverlayError as NodeError;
+use crate::overlay::{NodeError, Overlay};
 
 /// What becomes of a network that the registry tells of.
 enum Due {
     /// It is here as the registry has it.
     Nothing,
     Make,
+    /// It is here and in use, with another number or MTU.
+    Change(NetworkName, Vni),
     /// It is here otherwise, and nobody uses it.
     MakeAgain(NetworkName),
     /// It cannot be.
     Refused(String),
 }
 
+/// The part of a network that is this node's alone.
+#[derive(Default)]
+struct Own {
+    request: NetworkRequest,
+    peers: BTreeSet<SocketAddr>,
+}
+
+impl Own {
+    fn of(spec: &NetworkSpec) -> Self {
+        let request = NetworkRequest {
+            device: spec.device.as_ref().map(ToString::to_string),
+            labels: spec.labels.clone(),
+            reachable_from: spec.reachable_from.iter().map(ToString::to_string).collect(),
+            ..NetworkRequest::default()
+        };
+        let peers = spec.overlay.as_ref().map(|overlay| overlay.peers.clone()).unwrap_or_default();
+        Self { request, peers }
+    }
+}
+
 impl Control {
-    /// The network of a request in the registry, as this node makes it. The caller lets no other network come meanwhile.
-    pub(in crate::control) async fn register_network(
+    /// Creates a network of a request in the registry, and makes it here. Gives its name.
+    pub(in crate::control) async fn create_registered(
         &self,
         request: NetworkRequest,
-    ) -> Result<NetworkSpec, ControlError> {
+    ) -> Result<NetworkName, ControlError> {
         let inner = &self.0;
         let overlay = inner.registry_for(&request.name)?;
         if !request.ip_ranges.is_empty() {
@@ -40,19 +68,98 @@ impl Control {
         if request.overlay.iter().any(|overlay| !overlay.host_addresses.is_empty()) {
             return Err(OverlayError::HostAddressOfRegistry.into());
         }
-        // What no node could make is not told to others; the number is the registry's choice.
-        let local = NetworkRequest { overlay: None, mtu: None, ..request.clone() };
-        let local = request::spec(inner, local).await?;
-        if inner.model().network_named(&local.name).is_some() {
-            return Err(ControlError::NetworkExists(local.name.to_string()));
+        let name = request.name.clone();
+        // Another request creates it: the registry decides which one.
+        let is_first = inner.outstanding.creating().insert(name.clone());
+        let created = self.run_create_registered(overlay, request).await;
+        if is_first {
+            inner.outstanding.creating().remove(&name);
         }
-        let new = options::to_registry(&request, local.subnets().to_vec());
-        let network = overlay.create_network(new).await?;
-        let made = inner.spec_of(&network, request).await;
-        if made.is_err() {
-            self.unregister_network(&network.name).await?;
+        created
+    }
+
+    async fn run_create_registered(
+        &self,
+        overlay: &Overlay,
+        request: NetworkRequest,
+    ) -> Result<NetworkName, ControlError> {
+        let inner = &self.0;
+        let (network, request) = self.create_in_registry(overlay, request).await?;
+        let name = network.name.parse()?;
+        let made = {
+            // Only now, since the registry may take its time.
+            let _creating = inner.network_changes.lock().await;
+            match inner.spec_of(&network, request).await {
+                Ok(spec) => self.make_network(spec).await,
+                Err(error) => Err(error),
+            }
+        };
+        if made.is_err()
+            && let Err(error) = self.unregister_network(&network.name).await
+        {
+            tracing::warn!(network = network.name, %error, "not made here, and not deleted");
         }
-        made
+        made.map(|()| name)
+    }
+
+    /// Creates a network in the registry. Subnets that nobody named are those that the name leads to, or the next ones.
+    async fn create_in_registry(
+        &self,
+        overlay: &Overlay,
+        mut request: NetworkRequest,
+    ) -> Result<(Arc<Network>, NetworkRequest), ControlError> {
+        let inner = &self.0;
+        let is_chosen = !request.subnets.iter().any(|subnet| subnet.addr().is_ipv4());
+        let named = request.subnets.clone();
+        let first = number_of(&request.name);
+        for number in 0..SUBNET_TRIES_MAX {
+            if is_chosen {
+                let subnet = subnet_at(first.wrapping_add(number))?;
+                request.subnets = named.iter().copied().chain([subnet.net().into()]).collect();
+            }
+            let is_last = !is_chosen || number + 1 == SUBNET_TRIES_MAX;
+            // A network that no node could make is not told to others; the VNI is the registry's choice.
+            let local = NetworkRequest { overlay: None, mtu: None, ..request.clone() };
+            let local = match request::spec(inner, local).await {
+                Err(ControlError::Network(_)) if !is_last => continue,
+                local => local?,
+            };
+            if inner.model().network_named(&local.name).is_some() {
+                return Err(ControlError::NetworkExists(local.name.to_string()));
+            }
+            let told = NetworkRequest { internal: local.internal, ..request.clone() };
+            let new = options::to_registry(&told, local.subnets().to_vec());
+            match overlay.create_network(new).await {
+                Err(NodeError::SubnetOverlaps { .. }) if !is_last => {}
+                created => return Ok((created?, request)),
+            }
+        }
+        Err(NetworkError::SubnetsMax.into())
+    }
+
+    /// Refuses a network that the registry would not delete now.
+    pub(in crate::control) async fn check_unregister(
+        &self,
+        name: &NetworkName,
+    ) -> Result<(), ControlError> {
+        let inner = &self.0;
+        let Some(overlay) =
+            inner.registry.get().filter(|_| inner.model().registered(name).is_some())
+        else {
+            return Ok(());
+        };
+        inner.model().check_no_remotes(name)?;
+        let status = overlay.status().await?;
+        match (&inner.config.registry, status.problem) {
+            (Some(url), _) if url.scheme == Scheme::File => {
+                Err(NodeError::from(RegistryError::ReadOnly { registry: status.url }).into())
+            }
+            (_, Some(problem)) => {
+                let away = RegistryError::Unreachable { registry: status.url, problem };
+                Err(NodeError::from(away).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Deletes a network in the registry. One that is not there is none to delete.
@@ -70,14 +177,17 @@ impl Control {
     pub(super) async fn make_registered(&self, network: &Arc<Network>) {
         let inner = &self.0;
         let _changing = inner.network_changes.lock().await;
+        if inner.outstanding.creating().contains(&network.name) {
+            // Once more, in case that fails.
+            inner.outstanding.unmade().insert(network.name.clone(), Arc::clone(network));
+            return;
+        }
         let made = match inner.due(network) {
             Due::Nothing => Ok(()),
             Due::Refused(reason) => Err(reason),
-            Due::Make => self.make(network).await,
-            Due::MakeAgain(name) => match self.unmake(&name).await {
-                Ok(()) => self.make(network).await,
-                Err(error) => Err(error.to_string()),
-            },
+            Due::Make => self.make(network, Own::default()).await,
+            Due::Change(name, vni) => self.change(&name, vni, network).await,
+            Due::MakeAgain(name) => self.make_again(&name, network).await,
         };
         let name = &network.name;
         let was_unmade = match &made {
@@ -92,32 +202,58 @@ impl Control {
         }
     }
 
-    async fn make(&self, network: &Network) -> Result<(), String> {
+    async fn make(&self, network: &Network, own: Own) -> Result<(), String> {
         let inner = &self.0;
         let made = async {
-            let spec = inner.spec_of(network, NetworkRequest::default()).await?;
+            let mut spec = inner.spec_of(network, own.request).await?;
+            if let Some(overlay) = &mut spec.overlay {
+                overlay.peers = own.peers;
+            }
             self.make_network(spec).await
         };
         made.await.map_err(|error: ControlError| error.to_string())
+    }
+
+    /// Makes a network without endpoints again, which the registry has with other subnets or options.
+    async fn make_again(&self, name: &NetworkName, network: &Network) -> Result<(), String> {
+        let own = Own::of(&self.0.model()[name].spec);
+        tracing::info!(%name, "the registry has this network otherwise: made again");
+        self.unmake(name).await.map_err(|error| error.to_string())?;
+        self.make(network, own).await
+    }
+
+    /// Changes number and MTU of a network that is in use.
+    async fn change(&self, name: &NetworkName, vni: Vni, network: &Network) -> Result<(), String> {
+        let inner = &self.0;
+        tracing::info!(%name, vni = vni.get(), "the registry has this network with other numbers");
+        let changed = inner.model().change_registered(name, vni, network.mtu.map(u32::from));
+        changed.map_err(|error| error.to_string())?;
+        inner.commit_snapshot();
+        inner.apply_mtu(name).await;
+        inner.save().await.map_err(|error| error.to_string())
     }
 
     /// Removes a network here that the registry has no more.
     pub(super) async fn drop_network(&self, name: &str) {
         let inner = &self.0;
         let _changing = inner.network_changes.lock().await;
-        if inner.outstanding.unmade().remove(name).is_some() {
-            inner.note_unmade(name, None);
-        }
+        inner.outstanding.unmade().remove(name);
+        inner.note_unmade(name, None);
         let Ok(name) = name.parse::<NetworkName>() else { return };
-        let is_ours = inner.model().network_named(&name).is_some_and(|it| record_of(it).is_some());
-        if !is_ours {
+        if inner.model().registered(&name).is_none() {
+            inner.outstanding.undropped().remove(name.as_str());
             return;
         }
         match self.unmake(&name).await {
-            Ok(()) => tracing::info!(%name, "the registry has this network no more: removed"),
+            Ok(()) => {
+                tracing::info!(%name, "the registry has this network no more: removed");
+                inner.outstanding.undropped().remove(name.as_str());
+                inner.note_unmade(name.as_str(), None);
+            }
             // A request removes it.
             Err(ControlError::Busy(..)) => {}
             Err(error) => {
+                inner.outstanding.undropped().insert(name.to_string());
                 tracing::error!(%name, %error, "the registry has this network no more");
                 let fault = format!("the network {name} was deleted, and is in use here: {error}");
                 inner.note_unmade(name.as_str(), Some(fault));
@@ -137,6 +273,10 @@ impl Control {
         for network in unmade {
             self.make_registered(&network).await;
         }
+        let undropped: Vec<_> = self.0.outstanding.undropped().iter().cloned().collect();
+        for name in undropped {
+            self.drop_network(&name).await;
+        }
     }
 }
 
@@ -151,6 +291,11 @@ impl Inner {
             None => Due::Refused(format!("{name} is another network, of this host alone")),
             Some((record, _)) if record == *network => Due::Nothing,
             Some(_) if model.endpoints_on(&name) == 0 => Due::MakeAgain(name),
+            Some((record, _)) if has_other_numbers(&record, network) => match Vni::new(network.vni)
+            {
+                Ok(vni) => Due::Change(name, vni),
+                Err(error) => Due::Refused(error.to_string()),
+            },
             Some(_) => Due::Refused(
                 "it is in use here with other subnets or options: detach its containers".to_owned(),
             ),
@@ -167,16 +312,18 @@ impl Inner {
         let request = options::from_registry(network, own).map_err(bad)?;
         let mut spec = request::spec(self, request).await?;
         if let Some(overlay) = &mut spec.overlay {
+            let blocks = self.outstanding.blocks();
+            let own = blocks.iter().filter(|(name, _)| *name == network.name);
             overlay.registered = Some(RegisteredSpec {
                 subnets: network.subnets.clone(),
                 options: network.options.clone(),
-                blocks: Default::default(),
+                blocks: own.map(|(_, block)| *block).collect(),
             });
         }
         Ok(spec)
     }
 
-    fn note_unmade(&self, name: &str, fault: Option<String>) {
+    pub(in crate::control) fn note_unmade(&self, name: &str, fault: Option<String>) {
         let part = format!("network {name} of the registry");
         let text = fault.clone().unwrap_or_else(|| "none any more".to_owned());
         if self.model().set_host_fault(&part, fault) {
@@ -184,4 +331,14 @@ impl Inner {
             self.feed.report(EventKind::Fault, part, None, text);
         }
     }
+}
+
+/// Whether two records of a network differ in its VNI or MTU only.
+fn has_other_numbers(a: &Network, b: &Network) -> bool {
+    *b == Network { vni: b.vni, mtu: b.mtu, ..a.clone() }
+}
+
+/// A number that a name leads to (FNV-1a), the same on all nodes.
+fn number_of(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,8 +1,9 @@
-//! What is still to be done for networks of the registry. It is tried again from time to time (`registry/follow.rs`).
+//! Work for networks of the registry that failed, and is tried again from time to time (`registry/follow.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ipnet::IpNet;
 use vswitch_registry::record::Network;
 
 use crate::control::model::NetworkName;
@@ -15,6 +16,9 @@ pub(super) type Unannounced = (NetworkName, Option<Name>);
 #[derive(Debug, Default)]
 pub(in crate::control) struct Outstanding {
     unmade: Mutex<BTreeMap<String, Arc<Network>>>,
+    undropped: Mutex<BTreeSet<String>>,
+    creating: Mutex<BTreeSet<String>>,
+    blocks: Mutex<BTreeSet<(String, IpNet)>>,
     unannounced: Mutex<BTreeSet<Unannounced>>,
 }
 
@@ -22,6 +26,21 @@ impl Outstanding {
     /// Networks that could not be made here, by name.
     pub(super) fn unmade(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Network>>> {
         self.unmade.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Networks that the registry has no more, and that are in use here, by name.
+    pub(super) fn undropped(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.undropped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Networks that a request of this node creates, by name: the request makes them, not the follower.
+    pub(super) fn creating(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.creating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Blocks that this node has, whose network may be made later.
+    pub(super) fn blocks(&self) -> MutexGuard<'_, BTreeSet<(String, IpNet)>> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Endpoints that the registry has not taken.
