@@ -16,19 +16,20 @@ vswitch=$(realpath -e "${VSWITCH_BIN:-$(dirname "$0")/../target/release/vswitch}
 dir=$(mktemp -d)
 prefix=vswd-$$
 host=$prefix-host outside=$prefix-outside
+underlay=$prefix-underlay nodes=(n1 n2) etcd=''
 containers=(web db client)
-export VSWITCH_SOCKET=$dir/vswitch.sock
 passed=0 failed=0 server='' pages=() image=''
 
 cleanup() {
   local status=$? pid ns
   trap - EXIT
-  for pid in $server "${pages[@]}"; do kill "$pid" 2>/dev/null || true; done
-  if [ -e "/run/netns/$host" ]; then
-    pid=$(vs --format json status 2>/dev/null | field pid 2>/dev/null) || pid=
+  for pid in $server $etcd "${pages[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for ns in host "${nodes[@]}"; do
+    [ -e "/run/netns/$prefix-$ns" ] || continue
+    pid=$(on "$ns" --format json status 2>/dev/null | field pid 2>/dev/null) || pid=
     [ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || true
-  fi
-  for ns in "$host" "$outside" "$prefix-cache" "${containers[@]/#/$prefix-}"; do
+  done
+  for ns in "$host" "$outside" "$underlay" "$prefix-cache" "${nodes[@]/#/$prefix-}" "${containers[@]/#/$prefix-}"; do
     [ ! -e "/run/netns/$ns" ] || ip netns del "$ns" || true
   done
   if [ -n "$image" ]; then
@@ -47,9 +48,13 @@ in_ns() {
   shift
   timeout 60 nsenter --net="/run/netns/$ns" "$@"
 }
-vs() { in_ns "$host" "$vswitch" "$@"; }
+# on HOST COMMAND...: the command of the switch on one of the hosts.
+on() { VSWITCH_SOCKET=$dir/$1.sock in_ns "$prefix-$1" "$vswitch" "${@:2}"; }
+vs() { on host "$@"; }
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 show() { printf '$ %s\n' "$*"; }
+# show_on HOST TEXT: what somebody types on that host.
+show_on() { printf '%s$ %s\n' "$1" "${*:2}"; }
 
 # field KEY...: a value of the JSON on standard input, by keys and indices.
 field() {
@@ -317,6 +322,81 @@ check "the switch is down" vs down
 picture >"$dir/after"
 check "the host is as it was: links, addresses, routes, rules, nftables, sysctls" diff "$dir/before" "$dir/after"
 check "nothing is left in a container" same "$(in_ns "$prefix-web" ip -o link | wc -l)" 1
+
+say "Two hosts on a network, where etcd runs, too: they share an overlay network"
+ip netns add "$underlay"
+in_ns "$underlay" ip link set lo up
+in_ns "$underlay" ip link add ul type bridge
+in_ns "$underlay" ip addr add 198.18.7.9/24 dev ul
+in_ns "$underlay" ip link set ul up
+for node in "${nodes[@]}"; do
+  ip netns add "$prefix-$node"
+  in_ns "$prefix-$node" ip link set lo up
+  in_ns "$prefix-$node" ip link add ul type veth peer name "$node" netns "$underlay"
+  in_ns "$prefix-$node" ip addr add "198.18.7.${node#n}/24" dev ul
+  in_ns "$prefix-$node" ip link set ul up
+  in_ns "$underlay" ip link set "$node" master ul up
+done
+start_etcd() {
+  nsenter --net="/run/netns/$underlay" etcd --data-dir "$dir/etcd" --listen-client-urls http://198.18.7.9:2379 \
+    --advertise-client-urls http://198.18.7.9:2379 >"$dir/etcd.log" 2>&1 &
+  etcd=$!
+  for _ in $(seq 100); do
+    in_ns "$underlay" curl -s -m1 http://198.18.7.9:2379/health | grep -q true && return 0
+    sleep 0.1
+  done
+  cat "$dir/etcd.log"
+  return 1
+}
+check "etcd serves" start_etcd
+registry=etcd://198.18.7.9:2379
+for node in "${nodes[@]}"; do
+  show_on "$node" vswitch up --bridge br0 --node "$node" --underlay "198.18.7.${node#n}" --registry "$registry" --detach
+  check "the switch is up on $node" on "$node" up --bridge br0 --node "$node" --underlay "198.18.7.${node#n}" \
+    --registry "$registry" --state-dir "$dir/$node" --detach
+done
+show_on n1 vswitch network create blue --overlay --subnet 10.50.0.0/16
+check "n1 creates the network blue" on n1 network create blue --overlay --subnet 10.50.0.0/16
+
+# soon COMMAND...: it succeeds within five seconds.
+soon() {
+  for _ in $(seq 25); do
+    "$@" && return 0
+    sleep 0.2
+  done
+  return 1
+}
+has_blue() { on n2 network ls | grep -w blue; }
+check "n2 has it" soon has_blue
+show_on n2 vswitch network ls
+on n2 network ls
+mkdir "$dir/site"
+echo from-n1 >"$dir/site/index.html"
+show_on n1 vswitch run --name web --network blue -- python3 -m http.server 80
+on n1 run --name web --network blue -- python3 -m http.server 80 --directory "$dir/site" >/dev/null 2>&1 &
+pages=("$!")
+by_name() { same "$(on n2 run --name cli --network blue -- curl -s -m5 http://web/)" from-n1; }
+show_on n2 vswitch run --name cli --network blue -- curl http://web/
+check "n2 fetches the page of n1 by its name" soon by_name
+show_on n2 vswitch run --network blue -- ping web
+check "n2 pings it" on n2 run --network blue -- ping -n -c2 -i0.2 -W2 web
+show_on n1 vswitch peers
+on n1 peers
+show_on n1 vswitch registry status
+on n1 registry status
+say "etcd is away: what is there goes on"
+kill "$etcd"
+wait "$etcd" 2>/dev/null || true
+etcd=
+check "n2 still fetches the page" by_name
+start_etcd >/dev/null
+for pid in "${pages[@]}"; do kill "$pid"; done
+wait "${pages[@]}" 2>/dev/null || true
+pages=()
+for node in "${nodes[@]}"; do
+  show_on "$node" vswitch down
+  check "the switch is down on $node" on "$node" down
+done
 
 echo
 echo "$passed passed, $failed failed"

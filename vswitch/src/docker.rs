@@ -1,8 +1,9 @@
 //! The network and IPAM plugin of Docker, on a Unix socket of its own.
 //!
 //! Docker calls the methods of its remote driver protocols by `POST /NAME.METHOD` with JSON ([`protocol`]), and prints
-//! the text of a failure to the user. Networks and endpoints of Docker are networks and ports of the switch. Docker's
-//! ids are labels of these ([`NETWORK_ID`], [`ENDPOINT_ID`]), so that they survive a restart.
+//! the text of a failure to the user. Networks and endpoints of Docker are networks and ports of the switch; a network
+//! may stand for an overlay network ([`overlay`]). Docker's ids are labels of these ([`NETWORK_ID`], [`ENDPOINT_ID`]), so that
+//! they survive a restart.
 //!
 //! An endpoint's life: *created* (a port, whose TAP is in the host's namespace), *joined* (Docker knows the TAP's
 //! name and moves it into the container), *left* (Docker takes the TAP back), *deleted*. In between, Docker says which
@@ -14,12 +15,14 @@
 //! Names, aliases and labels of containers are not in these requests: [`names`] asks Docker's API for them.
 
 mod driver;
+mod error;
 mod follow;
 mod forgotten;
 mod ipam;
 pub(crate) mod limits;
 mod names;
 mod options;
+mod overlay;
 mod port_map;
 mod protocol;
 
@@ -48,6 +51,9 @@ pub(crate) const NETWORK_ID: &str = "docker.network-id";
 
 /// Label of a port: its endpoint's id in Docker.
 pub(crate) const ENDPOINT_ID: &str = "docker.endpoint-id";
+
+/// Label of a network whose containers get addresses of IPv4 only, although Docker does not give them.
+const FAMILY_LABEL: &str = "docker.family";
 
 /// The error of a request without contents. Docker sends those of a repeated request only once.
 const EMPTY: &str = "the request is empty: the switch ended while it had it, and Docker repeats it without its \

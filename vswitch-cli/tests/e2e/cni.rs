@@ -6,4 +6,4 @@ mod daemon_set;
 mod faults;
 mod ipam;
 mod operations;
-mod runtime;
+pub(crate) mod runtime;

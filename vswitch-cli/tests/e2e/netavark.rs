@@ -1,6 +1,6 @@
 //! `vswitch-netavark`: networks of podman on the switch. See `netavark/podman.rs` for who runs it.
 
-mod podman;
+pub(crate) mod podman;
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use vswitch_api::port::Port;
 use crate::harness::Host;
 use podman::{Container, Podman};
 
-fn address(status: &Value, network: &str, ifname: &str, at: usize) -> IpAddr {
+pub(crate) fn address(status: &Value, network: &str, ifname: &str, at: usize) -> IpAddr {
     let ipnet = &status[network]["interfaces"][ifname]["subnets"][at]["ipnet"];
     let text = ipnet.as_str().unwrap_or_else(|| panic!("no address {at} of {ifname} in {status}"));
     text.split('/').next().expect("an address").parse().expect("an address")

@@ -7,7 +7,7 @@ mod kernel;
 mod loss;
 mod mtu;
 mod ports;
-mod registries;
+mod registry;
 mod sites;
 mod wire;
 

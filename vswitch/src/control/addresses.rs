@@ -60,10 +60,7 @@ impl Control {
                 inner.model().restore_reservation(&network, address);
                 return Err(error);
             }
-            let is_used = inner.model().endpoint_with(network.as_str(), address).is_some();
-            if !is_used {
-                inner.release_claims(&network, [address]).await;
-            }
+            inner.release_unused(&network, vec![address]).await;
             Ok(())
         })
         .await?

@@ -61,6 +61,12 @@ pub(crate) const REGISTER_WAIT_MAX: Duration = Duration::from_secs(18);
 /// Time between two looks for it.
 pub(crate) const REGISTER_PAUSE: Duration = Duration::from_millis(500);
 
+/// Time in which a network that another node has just created comes here.
+pub(crate) const JOIN_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Time between two looks for it.
+pub(crate) const JOIN_PAUSE: Duration = Duration::from_millis(50);
+
 /// Time after which networks of the registry are tried again that could not be made, and endpoints that it has not taken.
 pub(crate) const REGISTRY_RETRY: Duration = Duration::from_secs(5);
 

@@ -1,11 +1,12 @@
-//! Overlay networks: the tunnel port ([`tunnel`]), static peers, the MTU of the underlay ([`follow`]), and what the API
-//! shows of them ([`status`]).
+//! Overlay networks: the tunnel port ([`tunnel`]), static peers, the MTU of the underlay ([`follow`]), networks that
+//! runtimes stand for ([`join`]), and what the API shows of them ([`status`]).
 //!
 //! A peer comes into the model, into the datapath, then into the document; a removal leaves the document first. A slot of
 //! a VTEP is free again when each worker has a snapshot without it.
 
 mod error;
 mod follow;
+mod join;
 mod registry;
 mod status;
 mod tunnel;

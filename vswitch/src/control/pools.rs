@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use vswitch_api::address::Family;
+use vswitch_api::address::{AddressRequest, Family};
 
 use super::error::ControlError;
 use super::inner::Inner;
-use super::model::{Model, PoolSubnet};
+use super::model::{AddressPool, Model, Network, NetworkName, PoolSubnet};
 use super::network::choice;
 use super::random::random;
 use super::store::PoolRecord;
@@ -51,9 +51,28 @@ impl Control {
         self.0.model().pools().any(|pool| pool.subnet() == subnet)
     }
 
+    /// The gateway's address in a subnet of an overlay network; none of another subnet.
+    pub(crate) fn overlay_gateway(&self, subnet: IpNet) -> Option<IpAddr> {
+        let model = self.0.model();
+        let spec = &overlay_with(&model, subnet)?.spec;
+        spec.gateways().into_iter().find(|gateway| subnet.contains(gateway))
+    }
+
+    /// The overlay network that has the pool of a subnet.
+    pub(crate) fn overlay_of_pool(&self, subnet: IpNet) -> Option<NetworkName> {
+        self.0.model().overlay_of_pool(subnet).cloned()
+    }
+
     /// Releases a pool with all its addresses.
     pub(crate) async fn release_pool(&self, subnet: IpNet) -> Result<(), ControlError> {
-        self.change_pools(move |model, _| model.remove_pool(subnet)).await
+        let overlay = self.overlay_of_pool(subnet);
+        let taken = overlay.as_ref().map(|name| self.0.model().taken_of(name)).unwrap_or_default();
+        self.change_pools(move |model, _| model.remove_pool(subnet)).await?;
+        if let Some(network) = overlay {
+            let of_it = taken.into_iter().filter(|address| subnet.contains(address)).collect();
+            self.0.release_unused(&network, of_it).await;
+        }
+        Ok(())
     }
 
     /// Takes the gateway's address of a pool; again, if its client asks again.
@@ -71,7 +90,26 @@ impl Control {
         subnet: IpNet,
         requested: Option<IpAddr>,
     ) -> Result<IpAddr, ControlError> {
-        self.change_pools(move |model, now| model.take_address(subnet, requested, now)).await
+        let Some(network) = self.overlay_of_pool(subnet) else {
+            return self
+                .change_pools(move |model, now| model.take_address(subnet, requested, now))
+                .await;
+        };
+        let request = requested
+            .map_or(AddressRequest::Next(Family::of(subnet.addr())), AddressRequest::Address);
+        let inner = Arc::clone(&self.0);
+        let taken = task(async move {
+            let now = inner.started.elapsed();
+            let claimed = inner.claim_reservation(&network, request).await?;
+            let taken = inner.model().take_of_overlay(subnet, claimed, now);
+            if let (Err(_), AddressRequest::Address(address)) = (&taken, claimed) {
+                inner.release_unused(&network, vec![address]).await;
+            }
+            let address = taken?;
+            inner.save().await?;
+            Ok(address)
+        });
+        taken.await?.map_err(|error| self.count_limit_hit(error))
     }
 
     /// Returns an address to its pool.
@@ -80,7 +118,11 @@ impl Control {
         subnet: IpNet,
         address: IpAddr,
     ) -> Result<(), ControlError> {
-        self.change_pools(move |model, now| model.return_address(subnet, address, now)).await
+        self.change_pools(move |model, now| model.return_address(subnet, address, now)).await?;
+        if let Some(network) = self.overlay_of_pool(subnet) {
+            self.0.release_unused(&network, vec![address]).await;
+        }
+        Ok(())
     }
 
     /// Changes pools. A change that cannot be written stands: its client gets an error, and asks again or
@@ -112,6 +154,15 @@ impl Control {
 
 /// The subnet of a request. No other network or pool comes meanwhile.
 async fn choose(inner: &Inner, request: PoolRequest) -> Result<PoolSubnet, ControlError> {
+    // The pool of an overlay network is for the runtime's network that stands for it.
+    if let Some(subnet) = request.subnet
+        && overlay_with(&inner.model(), subnet).is_some()
+    {
+        return match inner.model().pools().map(AddressPool::subnet).find(|it| shares(*it, subnet)) {
+            Some(pool) => Err(NetworkError::SubnetInPool { subnet, pool }.into()),
+            None => Ok(pool_subnet(subnet, request.range)?),
+        };
+    }
     let routes = inner.netlink.all_routes().await.map_err(HostError::Netlink)?;
     let subnet = match (request.subnet, request.family) {
         (Some(subnet), _) => subnet,
@@ -124,6 +175,17 @@ async fn choose(inner: &Inner, request: PoolRequest) -> Result<PoolSubnet, Contr
         Some(error) => Err(error.into()),
         None => Ok(chosen),
     }
+}
+
+/// Whether one of two subnets is a part of the other, and not all of it.
+fn shares(one: IpNet, other: IpNet) -> bool {
+    one != other && (one.contains(&other) || other.contains(&one))
+}
+
+/// The overlay network with a subnet.
+fn overlay_with(model: &Model, subnet: IpNet) -> Option<&Network> {
+    let overlays = model.networks().filter(|network| network.spec.overlay.is_some());
+    overlays.into_iter().find(|network| network.spec.subnets().contains(&subnet))
 }
 
 /// A subnet with a range in it.

@@ -10,26 +10,24 @@ use vswitch_api::network::NetworkRequest;
 use vswitch_api::publish::{PortSpec, Publication};
 use wire::MacAddr;
 
+use super::error::line;
 use super::forgotten::Forgotten;
-use super::names::{NETWORK_NAME, Names};
+use super::names::Names;
 use super::options::{self, PREFIX_LABEL};
+use super::overlay::{self, OWN_LABELS};
 use super::protocol::{
     AddressData, CreateEndpoint, CreateNetwork, CreatedEndpoint, Done, ENABLE_IPV6, EndpointId,
     ExternalConnectivity, Interface, InterfaceName, Join, Joined, NetworkId, OperInfo, PORT_MAP,
 };
-use super::{ENDPOINT_ID, NETWORK_ID, port_map};
+use super::{ENDPOINT_ID, FAMILY_LABEL, NETWORK_ID, port_map};
 use crate::control::model::Endpoint;
 use crate::control::{Control, ControlError, HandedOut, Label, RuntimeRequest};
-use crate::server::api_error;
 
 /// Letters of an id that a name has.
 const SHORT_ID: usize = 12;
 
 /// Names of interfaces in containers begin so, and a number follows.
 const INTERFACE_PREFIX: &str = "eth";
-
-/// The label of a network whose containers get addresses of IPv4 only, although Docker does not give them.
-const FAMILY_LABEL: &str = "docker.family";
 
 /// Docker's view of the switch.
 #[derive(Debug, Clone)]
@@ -48,17 +46,24 @@ impl Driver {
         &self.control
     }
 
+    pub(super) fn forgotten(&self) -> &Forgotten {
+        &self.forgotten
+    }
+
     pub(super) async fn create_network(self, asked: CreateNetwork) -> Result<Done, String> {
         let label = network_label(&asked.network_id);
         let short = short(&asked.network_id);
         let mut request = NetworkRequest {
             name: format!("docker-{short}"),
-            device: Some(format!("br-{short}")),
             labels: [(label.key.to_owned(), label.text.clone())].into(),
             ..NetworkRequest::default()
         };
         let options = asked.options.unwrap_or_default();
         options::apply(&options, &mut request)?;
+        let is_overlay = request.overlay.is_some();
+        if !is_overlay {
+            request.device.get_or_insert_with(|| format!("br-{short}"));
+        }
         let data = [asked.ipv4, asked.ipv6].into_iter().flatten().flatten();
         let reserved = take_pools(&self.control, data, &mut request)?;
         // The driver `null` gives no addresses: the switch does, of the same families as Docker's own would.
@@ -68,6 +73,11 @@ impl Driver {
         let name = match self.control.network_labelled(&label) {
             // Docker asks again: the switch was killed, perhaps before it had reserved the addresses.
             Some(name) => name.to_string(),
+            None if is_overlay => {
+                let name = request.name.clone();
+                overlay::join(&self.control, &self.forgotten, request).await?;
+                name
+            }
             None => {
                 let name = request.name.clone();
                 self.control.create_network(request).await.map_err(line)?;
@@ -93,12 +103,15 @@ impl Driver {
         for HandedOut { label, .. } in self.control.handed_out_on(&network, ENDPOINT_ID) {
             self.control.remove_handed_out(&label).await.map_err(line)?;
         }
+        if self.control.is_overlay(&network) {
+            self.control.leave_network(&network, &OWN_LABELS).await.map_err(line)?;
+            return Ok(Done {});
+        }
         let Err(error) = self.control.remove_network(network.as_str(), false).await else {
             return Ok(Done {});
         };
         // Docker deletes its own in any case. That of the switch stays for those who are on it.
-        let own = [NETWORK_ID, NETWORK_NAME, PREFIX_LABEL, FAMILY_LABEL];
-        self.control.remove_network_labels(&network, &own).await.map_err(line)?;
+        self.control.remove_network_labels(&network, &OWN_LABELS).await.map_err(line)?;
         Err(format!(
             "the switch keeps {network}, which is no network of Docker any more; \
              `vswitch network rm {network}` removes it: {}",
@@ -296,18 +309,10 @@ fn short(id: &str) -> &str {
 
 fn unknown_network(id: &str) -> String {
     format!(
-        "the switch has no network of Docker's {}: its state was lost; remove the network and create it again",
+        "the switch has no network of Docker's {}: it was removed, or the switch's state was lost; remove the network \
+         and create it again",
         short(id)
     )
-}
-
-/// An error as one line, with its way out.
-pub(super) fn line(error: ControlError) -> String {
-    let error = api_error(&error);
-    match error.hint {
-        Some(hint) => format!("{}; {hint}", error.message),
-        None => error.message,
-    }
 }
 
 /// An error of a publication; where another has the port, it begins as Docker's does.

@@ -47,6 +47,12 @@ impl Forgotten {
         }
     }
 
+    /// Whether Docker has a network no more; false if it does not say so in time.
+    pub(super) async fn is_network_forgotten(&self, id: &str) -> bool {
+        let asked = timeout(KNOWN_WAIT_MAX, self.engine.network(id)).await;
+        matches!(asked, Ok(Err(EngineError::NotFound { .. })))
+    }
+
     /// Removes the endpoints that Docker has forgotten while the switch did not run.
     pub(super) fn remove_all(&self) {
         for (network, id) in self.control.networks_with(NETWORK_ID) {

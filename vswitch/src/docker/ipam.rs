@@ -14,7 +14,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use vswitch_api::address::Family;
 
-use super::driver::{Driver, line};
+use super::driver::Driver;
+use super::error::line;
+use super::overlay;
 use super::protocol::Done;
 use crate::control::pools::PoolRequest;
 use crate::control::{ControlError, NetworkError};
@@ -123,7 +125,8 @@ pub(super) async fn request_pool(
 ) -> Result<RequestedPool, String> {
     if let Some((option, _)) = request.options.into_iter().flatten().next() {
         return Err(format!(
-            "unknown --ipam-opt {option:?}: the address management of vswitch has no options"
+            "unknown --ipam-opt {option:?}: the address management of vswitch has no options; an overlay network is \
+             named by -o overlay=NAME, and its subnet by --subnet"
         ));
     }
     let (subnet, range) = (subnet(&request.pool)?, subnet(&request.sub_pool)?);
@@ -131,8 +134,13 @@ pub(super) async fn request_pool(
         return Err(format!("--ip-range {range} needs a --subnet"));
     }
     let family = if request.v6 { Family::Ipv6 } else { Family::Ipv4 };
+    let control = driver.control();
+    if let Some(network) = subnet.and_then(|subnet| control.overlay_of_pool(subnet)) {
+        overlay::leave_forgotten(control, driver.forgotten(), &network).await;
+        overlay::check_unjoined(control, &network)?;
+    }
     let request = PoolRequest { family, subnet, range };
-    let pool = driver.control().request_pool(request).await.map_err(line)?;
+    let pool = control.request_pool(request).await.map_err(line)?;
     Ok(RequestedPool { pool_id: pool.to_string(), pool, data: BTreeMap::new() })
 }
 
@@ -147,7 +155,8 @@ pub(super) async fn release_pool(driver: Driver, request: ReleasePool) -> Result
     Ok(Done {})
 }
 
-/// Takes an address. A gateway that is not named is the first address of its pool.
+/// Takes an address. A gateway that is not named is that of the overlay network with the pool's subnet, or the first
+/// address of the pool.
 pub(super) async fn request_address(
     driver: Driver,
     request: RequestAddress,
@@ -155,12 +164,12 @@ pub(super) async fn request_address(
     let pool = pool(&request.pool_id)?;
     let kind = request.options.and_then(|mut options| options.remove(ADDRESS_TYPE));
     let is_gateway = kind.as_deref() == Some(GATEWAY);
+    let control = driver.control();
     let requested = match &*request.address {
-        "" if is_gateway => first_host(pool),
+        "" if is_gateway => control.overlay_gateway(pool).or_else(|| first_host(pool)),
         "" => None,
         text => Some(address(text)?),
     };
-    let control = driver.control();
     let taken = match requested.filter(|_| is_gateway) {
         Some(gateway) => control.take_gateway(pool, gateway).await,
         None => control.take_address(pool, requested).await,

@@ -10,9 +10,14 @@ use super::protocol::{GENERIC, INTERNAL, Options};
 /// The label with the first letters of interfaces in containers.
 pub(super) const PREFIX_LABEL: &str = "docker.interface-prefix";
 
+const NAME: &str = "name";
+const OVERLAY: &str = "overlay";
+
 /// Options with their names in Docker's bridge driver, where it has them.
-const NAMES: [(&str, Option<&str>); 10] = [
-    ("name", None),
+const NAMES: [(&str, Option<&str>); 12] = [
+    (NAME, None),
+    (OVERLAY, None),
+    ("vni", None),
     ("device", Some("com.docker.network.bridge.name")),
     ("mtu", Some("com.docker.network.driver.mtu")),
     ("interface-prefix", Some("com.docker.network.container_iface_prefix")),
@@ -42,6 +47,16 @@ pub(super) fn apply(options: &Options, request: &mut NetworkRequest) -> Result<(
         let set = set(name, &text, request);
         set.map_err(|error| format!("option {key}={text} is refused: {error}"))?;
     }
+    if let Some(name) = given.get(OVERLAY) {
+        if given.contains_key(NAME) {
+            return Err(format!(
+                "the overlay network is named by option {OVERLAY}: leave {NAME} out"
+            ));
+        }
+        name.as_str().unwrap_or_default().clone_into(&mut request.name);
+    } else if request.overlay.is_some() {
+        return Err("option vni is for an overlay network: add -o overlay=NAME".to_owned());
+    }
     let is_internal = request.internal || request.uplink.as_deref() == Some("none");
     if let Some(vlan) = &request.settings.vlan
         && *vlan != VlanMode::default()
@@ -56,7 +71,12 @@ pub(super) fn apply(options: &Options, request: &mut NetworkRequest) -> Result<(
 
 fn set(name: &str, text: &str, request: &mut NetworkRequest) -> Result<(), String> {
     match name {
-        "name" => text.clone_into(&mut request.name),
+        NAME => text.clone_into(&mut request.name),
+        OVERLAY => drop(request.overlay.get_or_insert_default()),
+        "vni" => {
+            let vni = text.parse().map_err(|_| "it is no number")?;
+            request.overlay.get_or_insert_default().vni = Some(vni);
+        }
         "device" => request.device = Some(text.to_owned()),
         "mtu" => request.mtu = Some(text.parse().map_err(|_| "it is no number")?),
         "interface-prefix" => {
@@ -94,5 +114,34 @@ fn prefix(text: &str) -> Result<String, String> {
     match fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         true => Ok(text.to_owned()),
         false => Err("write 1 to 12 letters and digits, such as eth".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn applied(options: Value) -> Result<NetworkRequest, String> {
+        let options = json!({ GENERIC: options });
+        let mut request = NetworkRequest { name: "docker-abc".to_owned(), ..Default::default() };
+        apply(options.as_object().expect("an object"), &mut request)?;
+        Ok(request)
+    }
+
+    #[test]
+    fn an_overlay_network_has_a_name_and_perhaps_a_vni() {
+        let request = applied(json!({ "vni": "42", "overlay": "blue" })).unwrap();
+        assert_eq!((&request.name[..], request.overlay.and_then(|it| it.vni)), ("blue", Some(42)));
+        let request = applied(json!({ "overlay": "blue" })).unwrap();
+        assert!(request.overlay.is_some_and(|it| it.vni.is_none()));
+        assert!(applied(json!({ "name": "blue" })).unwrap().overlay.is_none());
+        let error = applied(json!({ "overlay": "blue", "name": "green" })).unwrap_err();
+        assert_eq!(error, "the overlay network is named by option overlay: leave name out");
+        let error = applied(json!({ "vni": "42" })).unwrap_err();
+        assert_eq!(error, "option vni is for an overlay network: add -o overlay=NAME");
+        let error = applied(json!({ "overlay": "blue", "vni": "many" })).unwrap_err();
+        assert_eq!(error, "option vni=many is refused: it is no number");
     }
 }

@@ -262,6 +262,14 @@ fn overlay(error: &OverlayError) -> (ErrorCode, Option<&'static str>) {
         }
         OverlayError::PeerExists { .. } => (Conflict, None),
         OverlayError::NoPeer { .. } => (NotFound, Some("see `vswitch network peer ls`")),
+        OverlayError::Absent(_) => (
+            NotFound,
+            Some("create it: `vswitch network create --overlay`, or `vswitch up --registry URL`"),
+        ),
+        OverlayError::Joined { .. } => {
+            (Conflict, Some("use that one, or remove it: `docker network rm`"))
+        }
+        OverlayError::Differs { .. } => (Conflict, Some("ask for it as it is")),
         OverlayError::NoRegistry => (NotFound, Some("start it with `vswitch up --registry URL`")),
         OverlayError::PeersMax(_) | OverlayError::VtepsMax => {
             (LimitReached, Some("remove some first"))

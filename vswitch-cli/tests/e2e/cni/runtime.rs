@@ -10,27 +10,27 @@ use testkit::{COMMAND_TIMEOUT, Netns, Process, run};
 use crate::harness::{Host, cni_program};
 
 /// Debian's plugins.
-pub(super) const PLUGINS: &str = "/usr/lib/cni";
+pub(crate) const PLUGINS: &str = "/usr/lib/cni";
 
 /// The answer of a plugin.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     is_ok: bool,
     /// JSON of the standard output, if there is any.
-    pub(super) json: Value,
+    pub(crate) json: Value,
 }
 
 impl Answer {
     /// The result of an operation that must have succeeded.
     #[track_caller]
-    pub(super) fn ok(self) -> Value {
+    pub(crate) fn ok(self) -> Value {
         assert!(self.is_ok, "{:#}", self.json);
         self.json
     }
 
     /// An error that must have this code and name `value`; returns its text and its advice.
     #[track_caller]
-    pub(super) fn fails(self, code: u64, value: &str) -> String {
+    pub(crate) fn fails(self, code: u64, value: &str) -> String {
         assert!(!self.is_ok, "it succeeded: {:#}", self.json);
         assert_eq!(self.json["code"], code, "{:#}", self.json);
         let text = |key: &str| self.json[key].as_str().unwrap_or_default().to_owned();
@@ -41,16 +41,16 @@ impl Answer {
 }
 
 /// A runtime with one configuration.
-pub(super) struct Runtime<'a> {
+pub(crate) struct Runtime<'a> {
     host: &'a Host,
     config: Map<String, Value>,
     /// `CNI_PATH`.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 impl<'a> Runtime<'a> {
     /// A runtime of a host, whose configuration has these fields beside the usual ones.
-    pub(super) fn new(host: &'a Host, version: &str, fields: Value) -> Self {
+    pub(crate) fn new(host: &'a Host, version: &str, fields: Value) -> Self {
         let usual = json!({
             "cniVersion": version, "name": "net", "type": "vswitch-cni", "socket": host.path("sock"),
         });
@@ -61,13 +61,13 @@ impl<'a> Runtime<'a> {
     }
 
     /// Sets fields of the configuration.
-    pub(super) fn set(&mut self, fields: Value) {
+    pub(crate) fn set(&mut self, fields: Value) {
         let Value::Object(fields) = fields else { panic!("no object: {fields}") };
         self.config.extend(fields);
     }
 
     /// The same runtime with further fields.
-    pub(super) fn with(&self, fields: Value) -> Self {
+    pub(crate) fn with(&self, fields: Value) -> Self {
         let mut other =
             Self { host: self.host, config: self.config.clone(), path: self.path.clone() };
         other.set(fields);
@@ -75,7 +75,7 @@ impl<'a> Runtime<'a> {
     }
 
     /// A command that calls a plugin for `eth0` of a container.
-    pub(super) fn command(&self, operation: &str, id: &str, netns: Option<&Path>) -> Command {
+    pub(crate) fn command(&self, operation: &str, id: &str, netns: Option<&Path>) -> Command {
         let plugin = self.config["type"].as_str().expect("a type");
         let ours = cni_program();
         let program = if plugin == "vswitch-cni" { ours } else { format!("{PLUGINS}/{plugin}") };
@@ -87,12 +87,12 @@ impl<'a> Runtime<'a> {
     }
 
     /// The configuration for the standard input.
-    pub(super) fn input(&self) -> Vec<u8> {
+    pub(crate) fn input(&self) -> Vec<u8> {
         Value::Object(self.config.clone()).to_string().into_bytes()
     }
 
     #[track_caller]
-    pub(super) fn call(&self, mut command: Command) -> Answer {
+    pub(crate) fn call(&self, mut command: Command) -> Answer {
         let output = run(&mut command, &self.input(), COMMAND_TIMEOUT);
         let text = output.stdout.trim();
         let json = serde_json::from_str(if text.is_empty() { "null" } else { text });
@@ -103,32 +103,32 @@ impl<'a> Runtime<'a> {
     }
 
     #[track_caller]
-    pub(super) fn add(&self, id: &str, netns: &Netns) -> Answer {
+    pub(crate) fn add(&self, id: &str, netns: &Netns) -> Answer {
         self.call(self.command("ADD", id, Some(netns.path())))
     }
 
     /// ADD with `CNI_ARGS`.
     #[track_caller]
-    pub(super) fn add_with(&self, id: &str, netns: &Netns, args: &str) -> Answer {
+    pub(crate) fn add_with(&self, id: &str, netns: &Netns, args: &str) -> Answer {
         let mut command = self.command("ADD", id, Some(netns.path()));
         command.env("CNI_ARGS", args);
         self.call(command)
     }
 
     #[track_caller]
-    pub(super) fn check(&self, id: &str, netns: &Netns, result: &Value) -> Answer {
+    pub(crate) fn check(&self, id: &str, netns: &Netns, result: &Value) -> Answer {
         let with = self.with(json!({ "prevResult": result }));
         with.call(with.command("CHECK", id, Some(netns.path())))
     }
 
     #[track_caller]
-    pub(super) fn del(&self, id: &str, netns: Option<&Path>) -> Answer {
+    pub(crate) fn del(&self, id: &str, netns: Option<&Path>) -> Answer {
         self.call(self.command("DEL", id, netns))
     }
 
     /// An operation without a container.
     #[track_caller]
-    pub(super) fn operation(&self, operation: &str) -> Answer {
+    pub(crate) fn operation(&self, operation: &str) -> Answer {
         let mut command = self.command(operation, "", None);
         for name in ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS"] {
             command.env_remove(name);
@@ -139,7 +139,7 @@ impl<'a> Runtime<'a> {
 
 /// Starts calls, then lets all of them go on at once; each must succeed.
 #[track_caller]
-pub(super) fn race(calls: Vec<(Command, Vec<u8>)>) {
+pub(crate) fn race(calls: Vec<(Command, Vec<u8>)>) {
     let start = |(mut command, input): (Command, Vec<u8>)| {
         let mut process = Process::spawn(command.stdin(Stdio::piped()));
         (process.stdin(), process, input)
@@ -156,7 +156,7 @@ pub(super) fn race(calls: Vec<(Command, Vec<u8>)>) {
 
 /// Nothing is attached or published, and no TAP is left.
 #[track_caller]
-pub(super) fn nothing_is_left(host: &Host, netns: &[&Netns]) {
+pub(crate) fn nothing_is_left(host: &Host, netns: &[&Netns]) {
     assert!(host.ls().is_empty(), "{:?}", host.ls());
     assert_eq!(host.json(&["publish", "ls"]), json!([]));
     for netns in netns {

@@ -12,7 +12,7 @@ use testkit::{COMMAND_TIMEOUT, Netns, Output, run};
 use crate::harness::Host;
 
 /// A podman on a host, with its networks.
-pub(super) struct Podman {
+pub(crate) struct Podman {
     netavark: Option<String>,
     plugins: PathBuf,
     netns: String,
@@ -23,20 +23,20 @@ pub(super) struct Podman {
 
 /// A container of podman.
 #[derive(Clone)]
-pub(super) struct Container {
-    pub(super) name: &'static str,
-    pub(super) networks: Vec<&'static str>,
+pub(crate) struct Container {
+    pub(crate) name: &'static str,
+    pub(crate) networks: Vec<&'static str>,
     /// Keys of `network_options`.
-    pub(super) options: Value,
-    pub(super) ports: Value,
+    pub(crate) options: Value,
+    pub(crate) ports: Value,
 }
 
 impl Container {
-    pub(super) fn new(name: &'static str, network: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str, network: &'static str) -> Self {
         Self { name, networks: vec![network], options: json!({}), ports: json!([]) }
     }
 
-    pub(super) fn with(name: &'static str, network: &'static str, options: Value) -> Self {
+    pub(crate) fn with(name: &'static str, network: &'static str, options: Value) -> Self {
         Self { options, ..Self::new(name, network) }
     }
 
@@ -53,7 +53,7 @@ fn id(name: &str) -> String {
 
 impl Podman {
     #[track_caller]
-    pub(super) fn new(host: &Host) -> Self {
+    pub(crate) fn new(host: &Host) -> Self {
         let plugins = host.path("plugins");
         std::fs::create_dir(&plugins).expect("a folder");
         let plugin = env!("CARGO_BIN_EXE_vswitch-netavark");
@@ -76,7 +76,7 @@ impl Podman {
     }
 
     /// Runs the plugin itself, whatever comes of it.
-    pub(super) fn plugin(&self, args: &[&str], input: &Value) -> Output {
+    pub(crate) fn plugin(&self, args: &[&str], input: &Value) -> Output {
         let plugin = self.plugins.join("vswitch").display().to_string();
         let args = args.iter().map(|arg| (*arg).to_owned());
         self.exec([plugin].into_iter().chain(args).collect(), input)
@@ -105,7 +105,7 @@ impl Podman {
     }
 
     /// `podman network create -d vswitch NAME`, with further keys of the network.
-    pub(super) fn create(&mut self, name: &str, keys: Value) -> Result<Value, String> {
+    pub(crate) fn create(&mut self, name: &str, keys: Value) -> Result<Value, String> {
         let mut network = json!({
             "name": name, "id": id(name), "driver": "vswitch", "internal": false,
             "ipv6_enabled": false, "dns_enabled": true, "ipam_options": {},
@@ -129,7 +129,7 @@ impl Podman {
     }
 
     /// `podman network rm`, which no plugin hears of.
-    pub(super) fn forget(&mut self, name: &str) {
+    pub(crate) fn forget(&mut self, name: &str) {
         self.networks.retain(|network| network["name"] != name);
     }
 
@@ -144,12 +144,12 @@ impl Podman {
     }
 
     /// The container's namespace gets its interfaces: the status of each network.
-    pub(super) fn setup(&self, netns: &Netns, container: &Container) -> Result<Value, String> {
+    pub(crate) fn setup(&self, netns: &Netns, container: &Container) -> Result<Value, String> {
         self.each("setup", &netns.path().display().to_string(), container)
     }
 
     /// The container stops.
-    pub(super) fn teardown(&self, netns: &str, container: &Container) -> Result<Value, String> {
+    pub(crate) fn teardown(&self, netns: &str, container: &Container) -> Result<Value, String> {
         self.each("teardown", netns, container)
     }
 

@@ -115,9 +115,12 @@ impl Model {
         }
         self.next_index = index.0 + 1;
         self.network_names.insert(index, network.spec.name.clone());
-        let name = network.spec.name.clone();
+        let (name, is_overlay) = (network.spec.name.clone(), network.spec.overlay.is_some());
         self.networks.insert(name.clone(), network);
-        self.bind_pools(&name);
+        // The registry may tell of an overlay network while a client is about to join it: the join binds its pools.
+        if !is_overlay {
+            self.bind_pools(&name);
+        }
         Ok(())
     }
 

@@ -4,6 +4,9 @@
 //! add_pool() -> free -- add_network() with its subnet --> bound -- remove_network() --> free -- remove_pool() -> gone
 //! ```
 //!
+//! The pools of an overlay network, which others may have created, are bound when a client joins it
+//! ([`Model::bind_pools`]), and free when it leaves ([`Model::release_pools`]).
+//!
 //! Docker's IPAM driver takes a pool and the gateway's address, then creates the network, then takes the
 //! addresses of containers. A *free* pool alone knows which addresses are taken. In a *bound* one each of them
 //! is reserved in the network, too, so that no attachment of another client gets it. A pool lives until its
@@ -15,6 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use vswitch_api::address::AddressRequest;
 
 use super::{Model, NetworkName};
 use crate::config::{Subnet4, Subnet6};
@@ -86,6 +90,10 @@ impl AddressPool {
 
     pub(crate) fn subnet(&self) -> IpNet {
         self.subnet
+    }
+
+    pub(crate) fn range(&self) -> Option<IpNet> {
+        self.range
     }
 
     /// Whether a client that died may have left it.
@@ -271,10 +279,43 @@ impl Model {
         }
     }
 
+    /// The overlay network that a pool is bound to. It gives the pool's addresses, since other nodes have some of them.
+    pub(crate) fn overlay_of_pool(&self, subnet: IpNet) -> Option<&NetworkName> {
+        let network = self.pools.get(&subnet)?.network.as_ref()?;
+        self.networks.get(network).filter(|it| it.spec.overlay.is_some()).map(|_| network)
+    }
+
+    /// Takes an address of the overlay network that a pool is bound to. A network of the registry has claimed it.
+    pub(crate) fn take_of_overlay(
+        &mut self,
+        subnet: IpNet,
+        request: AddressRequest,
+        now: Duration,
+    ) -> Result<IpAddr, ControlError> {
+        let unknown = NetworkError::UnknownPool(subnet);
+        let network = self.overlay_of_pool(subnet).ok_or(unknown)?.clone();
+        let address = self.reserve_address(&network, request, now)?;
+        if let Some(pool) = self.pools.get_mut(&subnet) {
+            // What the network gives, the pool has free.
+            let _ = pool.allocate_exact(address);
+            pool.taken.insert(address);
+        }
+        Ok(address)
+    }
+
+    /// Addresses that a client has of the pools of a network, beside the gateways.
+    pub(crate) fn taken_of(&self, name: &NetworkName) -> Vec<IpAddr> {
+        let Some(network) = self.networks.get(name) else { return Vec::new() };
+        let gateways = network.spec.gateways();
+        let pools = self.pools.values().filter(|pool| pool.network.as_ref() == Some(name));
+        let taken = pools.flat_map(|pool| pool.taken.iter().copied());
+        taken.filter(|address| !gateways.contains(address)).collect()
+    }
+
     /// Reserves an address in the network of a bound pool.
     fn reserve_taken(&mut self, pool: &AddressPool, address: IpAddr) -> Result<(), ControlError> {
         let Some(name) = &pool.network else { return Ok(()) };
-        let request = vswitch_api::address::AddressRequest::Address(address);
+        let request = AddressRequest::Address(address);
         // Time decides of other addresses only.
         self.reserve_address(name, request, Duration::ZERO).map(drop)
     }
@@ -284,8 +325,8 @@ impl Model {
         let _ = self.release_address(name, address, used.unwrap_or_default());
     }
 
-    /// Binds the pools of a new network's subnets to it.
-    pub(super) fn bind_pools(&mut self, name: &NetworkName) {
+    /// Binds the free pools of a network's subnets to it: of a new network, or of an overlay network that a client joins.
+    pub(crate) fn bind_pools(&mut self, name: &NetworkName) {
         let Some(network) = self.networks.get_mut(name) else { return };
         let gateways = network.spec.gateways();
         for subnet in network.spec.subnets() {
@@ -301,6 +342,15 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// Frees the pools of an overlay network that stays without their client, and ends their reservations.
+    pub(crate) fn release_pools(&mut self, name: &NetworkName, now: Duration) {
+        let taken = self.taken_of(name);
+        for address in taken {
+            let _ = self.release_address(name, address, now);
+        }
+        self.unbind_pools(name);
     }
 
     /// Frees the pools of a network that goes.

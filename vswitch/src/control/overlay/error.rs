@@ -153,6 +153,27 @@ pub enum OverlayError {
         /// The network.
         network: String,
     },
+    /// It is not there, and cannot be created by a runtime.
+    #[error("the switch has no overlay network {0}, and no registry to create it in")]
+    Absent(String),
+    /// A runtime has one network for it on a host.
+    #[error("the overlay network {network} has a network of Docker on this host already: {other}")]
+    Joined {
+        /// The overlay network.
+        network: String,
+        /// Id of the runtime's network.
+        other: String,
+    },
+    /// The network is there otherwise than it is asked for.
+    #[error("the overlay network {network} has {has}, and is asked for with {asked}")]
+    Differs {
+        /// The network.
+        network: String,
+        /// What it has.
+        has: String,
+        /// What was asked for.
+        asked: String,
+    },
     /// The switch was started without one.
     #[error("the switch has no registry")]
     NoRegistry,

@@ -66,6 +66,13 @@ impl Session {
     pub(crate) fn begin_grace(&mut self, now: Duration) {
         if !self.is_read_only {
             self.grace.begin(now);
+        }
+        self.ask_status();
+    }
+
+    /// Asks for the registry's revision, and which of its servers answers.
+    pub(crate) fn ask_status(&mut self) {
+        if !self.is_read_only {
             self.requests.push_back(Request::Status);
         }
     }

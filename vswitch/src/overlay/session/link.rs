@@ -232,10 +232,12 @@ impl Session {
                 }
                 self.link.list_retry.succeeded();
                 self.link.is_following = true;
+                self.check_file();
                 if knew_something {
                     self.begin_grace(now);
+                } else {
+                    self.ask_status();
                 }
-                self.check_file();
                 if !self.is_read_only {
                     self.requests.push_back(Request::FindLaterFormat);
                 }

@@ -22,7 +22,7 @@ fn peer(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn overlay(vni: u32) -> OverlaySpec {
+pub(crate) fn overlay(vni: u32) -> OverlaySpec {
     OverlaySpec {
         vni: Vni::new(vni).unwrap(),
         host_mac: HOST_MAC,
@@ -33,7 +33,7 @@ fn overlay(vni: u32) -> OverlaySpec {
     }
 }
 
-fn overlay_network(name: &str, overlay: OverlaySpec) -> NetworkSpec {
+pub(crate) fn overlay_network(name: &str, overlay: OverlaySpec) -> NetworkSpec {
     let gateway_mac = overlay.gateway_mac();
     NetworkSpec { overlay: Some(overlay), gateway_mac, mtu: 1450, ..network(name, Uplink::None) }
 }

@@ -2,8 +2,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use vswitch_api::address::{AddressRequest, Family};
 
-use super::super::{AttachSpec, Model, NetworkName, PoolSubnet};
+use super::super::{AttachSpec, Model, NetworkName, NetworkSpec, PoolSubnet};
+use super::overlay::{overlay, overlay_network, with_underlay};
 use super::{NOW, attach_spec, key, model, network, open_network, reserve};
 use crate::config::Uplink;
 use crate::control::ControlError;
@@ -149,4 +151,40 @@ fn pools_survive_a_restart() {
     assert_eq!(next.document().pools, [record]);
     next.return_address(net, address, NOW).unwrap();
     assert!(reserved(&next).is_empty());
+}
+
+#[test]
+fn an_overlay_network_gives_the_addresses_of_its_pool() {
+    let mut model = model();
+    let (pool, net) = subnet(&model);
+    with_underlay(&mut model, "192.0.2.1:4789");
+    let range = Some("192.0.2.64/26".parse().unwrap());
+    open_network(&mut model, NetworkSpec { range, ..overlay_network("blue", overlay(42)) });
+    // Docker takes the pool of a network that is there, or comes just now, and its gateway.
+    model.remove_network(&blue());
+    model.add_pool(pool, NOW).unwrap();
+    open_network(&mut model, NetworkSpec { range, ..overlay_network("blue", overlay(42)) });
+    let gateway = IpAddr::from(network("blue", Uplink::None).gateway);
+    model.take_gateway(net, gateway, NOW).unwrap();
+    let aux = model.take_address(net, Some(ip("192.0.2.9")), NOW).unwrap();
+    assert_eq!(model.overlay_of_pool(net), None, "Docker's network is not there yet");
+    model.bind_pools(&blue());
+    assert_eq!(model.overlay_of_pool(net), Some(&blue()));
+    assert_eq!((model.taken_of(&blue()), reserved(&model)), (vec![aux], vec![aux]));
+    let take = |model: &mut Model, request| model.take_of_overlay(net, request, NOW);
+    let first = take(&mut model, AddressRequest::Next(Family::Ipv4)).unwrap();
+    assert_eq!(first, ip("192.0.2.64"), "the first one of the range that is this host's");
+    let lease = attach_spec(&mut model, AttachSpec::new(key("a", "blue")));
+    assert_eq!(IpAddr::from(lease.v4()), ip("192.0.2.65"));
+    let named = AddressRequest::Address(lease.v4().into());
+    let error = take(&mut model, named).unwrap_err();
+    assert_eq!(error.to_string(), format!("address {} is in use by a", lease.v4()));
+    // Docker removes its network, then its pool.
+    model.release_pools(&blue(), NOW);
+    assert_eq!((model.overlay_of_pool(net), reserved(&model)), (None, Vec::new()));
+    model.remove_pool(net).unwrap();
+    assert_eq!(
+        take(&mut model, named).unwrap_err().to_string(),
+        format!("there is no address pool {net}")
+    );
 }

@@ -73,9 +73,11 @@ impl Inner {
                 Family::Ipv4 => spec.ipv4.is_some(),
                 Family::Ipv6 => spec.ipv6.is_some(),
             };
-            let Some(subnet) = subnet_of(family).filter(|_| !has && spec.wants(family)) else {
+            if has || !spec.wants(family) {
                 continue;
-            };
+            }
+            let none = || OverlayError::NoSubnet { network: network.to_owned(), family };
+            let subnet = subnet_of(family).ok_or_else(none)?;
             let request = AddressRequest::Any { subnet, name: spec.name.to_string() };
             match self.allocate(overlay, &mut spec, request, claimed).await {
                 Ok(IpAddr::V4(address)) => spec.ipv4 = Some(address),
@@ -150,6 +152,17 @@ impl Inner {
                 tracing::debug!(%network, %address, %error, "not released");
             }
         }
+    }
+
+    /// The same, except those that an endpoint has.
+    pub(in crate::control) async fn release_unused(
+        &self,
+        network: &NetworkName,
+        mut addresses: Vec<IpAddr>,
+    ) {
+        addresses
+            .retain(|address| self.model().endpoint_with(network.as_str(), *address).is_none());
+        self.release_claims(network, addresses).await;
     }
 
     /// Tells the registry of an endpoint, under its names now.

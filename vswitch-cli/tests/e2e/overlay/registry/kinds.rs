@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use testkit::{Consul, Netns, Snapshot, ZooKeeper, wait_for};
 
-use super::SOON;
-use super::sites::{Family, Sites, balanced};
-use crate::harness::{Container, Host};
+use super::super::SOON;
+use super::super::sites::{Family, Sites, balanced};
+use super::nodes::{forgets, has_network, leaves_nothing, remotes, resolves};
 
 /// Number of the registry's address on the underlay.
 const REGISTRY: u8 = 9;
@@ -14,42 +14,23 @@ const REGISTRY: u8 = 9;
 /// A server for names that nobody answers for.
 const UPSTREAM: &str = "192.0.2.1";
 
-fn has_blue(host: &Host) -> bool {
-    let networks = host.json(&["network", "ls"]);
-    networks.as_array().expect("rows").iter().any(|row| row["name"] == "blue")
-}
-
-/// IPv4 addresses of a name, as its container is told.
-#[track_caller]
-fn addresses(container: &Container, name: &str) -> String {
-    let server = format!("@{}", container.gateway());
-    let dig = ["dig", &server, "+short", "+tries=2", "+timeout=2", "-q", name, "-t", "A"];
-    container.exec(&dig).stdout.trim().to_owned()
-}
-
-/// Waits until a container is told that address; empty: none.
-#[track_caller]
-fn resolves(container: &Container, name: &str, address: &str) {
-    wait_for(&format!("{name} is '{address}'"), SOON, || addresses(container, name) == address);
-}
-
 /// A container on each host reaches the other by its name, which is gone when the container is.
 #[track_caller]
 fn share_names(sites: &Sites) {
-    for host in &sites.hosts {
-        wait_for("blue is on both", SOON, || has_blue(host));
-    }
+    let [n1, n2] = &sites.hosts;
     let (a, b) = sites.containers();
     for (container, name, other) in [(&a, "b", &b), (&b, "a", &a)] {
-        resolves(container, name, &other.v4().to_string());
+        resolves(container, name, &[other.v4()]);
+        resolves(container, name, &[other.v6()]);
         container.ping_soon(other.v4(), SOON);
-        container.ping(other.v4());
+        container.ping(other.v6());
     }
-    let [n1, n2] = &sites.hosts;
-    assert!(addresses(&b, "nobody").is_empty());
+    n1.ok(&["run", "--network", "blue", "--", "ping", "-n", "-c2", "-i0.05", "-W2", "b"]);
     n1.ok(&["detach", "a"]);
-    resolves(&b, "a", "");
-    assert_eq!(n2.json(&["network", "inspect", "blue"])["remote_endpoints"].to_string(), "[]");
+    forgets(n2, "a");
+    wait_for("only the host itself is left", SOON, || {
+        remotes(n2).iter().all(|(name, node)| name.is_none() && node == "n1")
+    });
     sites.hosts.iter().for_each(balanced);
     n2.ok(&["detach", "b"]);
 }
@@ -59,15 +40,16 @@ fn share_names(sites: &Sites) {
 fn two_hosts(mut sites: Sites, url: &str) {
     let before = Snapshot::take(sites.hosts[0].netns());
     sites.start_switches(&["--registry", url, "--dns-upstream", UPSTREAM]);
+    let [n1, n2] = &sites.hosts;
     let subnets = ["--subnet", "10.50.0.0/16", "--subnet", "fd00:50::/64"];
-    sites.hosts[0].ok(&[&["network", "create", "blue", "--overlay"], &subnets[..]].concat());
+    n1.ok(&[&["network", "create", "blue", "--overlay"], &subnets[..]].concat());
+    wait_for("blue is on n2", SOON, || has_network(n2, "blue"));
     share_names(&sites);
     // Nobody uses it any more.
     let [n1, n2] = &sites.hosts;
     wait_for("n1 knows", SOON, || n1.vswitch(&["network", "rm", "blue"]).status.success());
-    wait_for("blue is gone on n2", SOON, || !has_blue(n2));
-    sites.hosts[0].down();
-    before.assert_same(&Snapshot::take(sites.hosts[0].netns()));
+    wait_for("blue is gone on n2", SOON, || !has_network(n2, "blue"));
+    leaves_nothing(&mut sites.hosts[0], &before);
 }
 
 /// Two hosts, and a namespace between them that has the registry's address.
