@@ -17,13 +17,16 @@
 //! longer, or other senders, keeps its generation.
 //!
 //! The lists are shared with the policy before if it publishes the same: then a change of routes costs no more with
-//! many publications.
+//! many publications. If it publishes other entries, most of them stay where they were, and so does their order.
+
+mod changed;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::address::Address;
+use crate::compiled_policy::changed::Changed;
 use crate::owner::OwnerId;
 use crate::policy::{Policy, Published};
 use crate::sources::{SourceSet, Sources};
@@ -100,10 +103,12 @@ impl CompiledPolicy {
 
     fn follow(source: Policy, previous: &Self) -> Self {
         let epoch = previous.epoch + 1;
-        let is_published_same = source.published == previous.source.published;
+        let former = &previous.source.published;
+        let changed = Changed::between(former, &source.published);
+        let is_published_same = changed == Changed::default();
         let lists = match is_published_same {
             true => Arc::clone(&previous.lists),
-            false => Arc::new(previous.lists_of(&source.published, epoch)),
+            false => Arc::new(previous.lists_of(&source.published, &changed, epoch)),
         };
         let snat_addrs = [source.external_v4.map(IpAddr::V4), source.external_v6.map(IpAddr::V6)];
         let snat_addrs = snat_addrs.map(|address| address.map(Address::from));
@@ -122,28 +127,31 @@ impl CompiledPolicy {
             externals,
             snat_addrs,
         };
-        if !is_published_same && previous.not_in(&compiled).next().is_some() {
+        if previous.not_in(&compiled, changed.former).next().is_some() {
             compiled.revoked_epoch = epoch;
         }
         compiled
     }
 
-    /// The lists of entries that follow the own ones.
-    fn lists_of(&self, entries: &[Published], epoch: u64) -> Lists {
-        // Most entries are where they were, or a few places further.
-        let mut at = 0;
+    /// The lists of entries that follow the own ones. Those that stay are copied in their order, with their new numbers.
+    fn lists_of(&self, entries: &[Published], changed: &Changed, epoch: u64) -> Lists {
+        let Changed { former, now } = changed;
+        let mut at = former.start;
         let generation = |entry| {
             let number = self.number_of(entry, at)?;
             at = number + 1;
             self.generation_of(entry, number)
         };
-        let generations = entries.iter().map(generation).map(|it| it.unwrap_or(epoch)).collect();
+        let new = &entries[now.clone()];
+        let of_new: Vec<u64> = new.iter().map(generation).map(|it| it.unwrap_or(epoch)).collect();
+        let known = &self.lists.generations;
+        let generations = [&known[..former.start], &of_new, &known[former.end..]].concat();
+        let new = || (now.start as u32..).zip(new);
         let external = |(number, entry): (u32, &Published)| {
             ((entry.transport, entry.address.map(Address::from), *entry.ports.start()), number)
         };
-        let mut by_external: Vec<_> = (0..).zip(entries).map(external).collect();
         let internal = |v6: bool| {
-            (0..).zip(entries).filter_map(move |(number, entry)| {
+            new().filter_map(move |(number, entry)| {
                 let (v4_address, v6_address) =
                     (entry.to_v4.map(IpAddr::V4), entry.to_v6.map(IpAddr::V6));
                 let address = if v6 { v6_address? } else { v4_address? };
@@ -151,11 +159,15 @@ impl CompiledPolicy {
                 Some(((entry.transport, InternalEndpoint { zone, address, port }), number))
             })
         };
-        let mut by_internal: Vec<_> = internal(false).chain(internal(true)).collect();
+        let mut by_external = changed.renumbered(&self.lists.by_external);
+        let mut by_internal = changed.renumbered(&self.lists.by_internal);
+        by_external.extend(new().map(external));
+        by_internal.extend(internal(false).chain(internal(true)));
         // Stable: it merges what is sorted already.
         by_external.sort();
         by_internal.sort();
-        Lists { generations, by_external, by_internal, by_port: ports_of(entries) }
+        let by_port = ports_of(by_external.iter().map(|(_, number)| &entries[*number as usize]));
+        Lists { generations, by_external, by_internal, by_port }
     }
 
     /// The number of this policy: greater than those of its predecessors.
@@ -315,11 +327,16 @@ impl CompiledPolicy {
     /// Entries that a later policy removed or changed.
     pub(crate) fn revoked_by<'a>(&'a self, later: &'a Self) -> impl Iterator<Item = &'a Published> {
         let is_any = later.revoked_epoch > self.epoch;
-        is_any.then(|| self.not_in(later)).into_iter().flatten()
+        is_any.then(|| self.not_in(later, 0..self.source.published.len())).into_iter().flatten()
     }
 
-    fn not_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Published> {
-        let mut at = 0;
+    /// Entries with these numbers that another policy does not have as they are.
+    fn not_in<'a>(
+        &'a self,
+        other: &'a Self,
+        numbers: Range<usize>,
+    ) -> impl Iterator<Item = &'a Published> {
+        let mut at = numbers.start;
         let mut is_in = move |number: usize, entry: &Published| {
             let found = other.number_of(entry, at);
             at = found.map_or(at, |found| found + 1);
@@ -328,7 +345,7 @@ impl CompiledPolicy {
                     && other.lists.generations[found] == self.lists.generations[number]
             })
         };
-        let entries = self.source.published.iter().enumerate();
+        let entries = numbers.clone().zip(&self.source.published[numbers]);
         entries.filter(move |(number, entry)| !is_in(*number, entry)).map(|(_, entry)| entry)
     }
 
@@ -378,11 +395,11 @@ impl PartialEq for CompiledPolicy {
 
 impl Eq for CompiledPolicy {}
 
-/// The ports of all entries.
-fn ports_of(entries: &[Published]) -> Vec<(Transport, u16, u16)> {
+/// The ports of all entries, most of which come sorted.
+fn ports_of<'a>(entries: impl Iterator<Item = &'a Published>) -> Vec<(Transport, u16, u16)> {
     let range = |entry: &Published| (entry.transport, *entry.ports.start(), *entry.ports.end());
-    let mut ranges: Vec<_> = entries.iter().map(range).collect();
-    ranges.sort_unstable();
+    let mut ranges: Vec<_> = entries.map(range).collect();
+    ranges.sort();
     ranges.dedup_by(|(transport, first, last), (before, _, end)| {
         let overlaps = transport == before && *first <= *end;
         if overlaps {

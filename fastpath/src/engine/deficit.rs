@@ -42,6 +42,13 @@ impl Quantum {
     }
 }
 
+/// Bytes that a read is charged. One with several datagrams brings as many frames, and a round has
+/// [`ROUND_FRAMES_MAX`]: small ones cost as much as if they filled the bytes of a round with so many.
+pub(crate) const fn charged(len: usize, frames: u64) -> usize {
+    let least = frames as usize * (ROUND_BYTES_PER_PORT / ROUND_FRAMES_MAX);
+    if frames > 1 && least > len { least } else { len }
+}
+
 /// Bytes read in excess of the quantum.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Deficit(usize);
@@ -72,6 +79,17 @@ mod tests {
         for active in [0, 1, 2, 4] {
             let quantum = Quantum::of(active);
             assert_eq!((quantum.frames, quantum.bytes), (READ_DEPTH_MAX, ROUND_BYTES_PER_PORT));
+        }
+    }
+
+    #[test]
+    fn reads_of_many_small_datagrams_bring_no_more_frames_than_a_round_has() {
+        let quantum = Quantum::of(1);
+        assert_eq!(charged(114, 1), 114, "a frame of a TAP costs its bytes");
+        assert_eq!(charged(45 * 1450, 45), 45 * 1450);
+        for frames in [2, 16, 64] {
+            let reads = quantum.depth(charged(frames * 114, frames as u64));
+            assert!(usize::from(reads) * frames <= ROUND_FRAMES_MAX, "{reads} reads of {frames}");
         }
     }
 

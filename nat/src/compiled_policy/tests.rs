@@ -1,3 +1,9 @@
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
 use super::*;
 use crate::zone::Zone;
 
@@ -102,4 +108,71 @@ fn policies_that_publish_the_same_share_the_lists() {
     let third = compile(vec![published(53, 54)], &second);
     assert_eq!(generation(&third, 53), Some(3));
     assert_eq!(first.revoked_by(&third).count(), 1);
+}
+
+/// First port in hundreds, and whether it is published at one address.
+type Start = (u16, bool);
+/// The container's port, its owner, and whether the range is longer.
+type Rest = (u16, u32, bool);
+
+/// Entries in an order that follows the rest: a change of it moves them.
+fn entries(all: &BTreeMap<Start, Rest>) -> Vec<Published> {
+    let entry = |(&(port, is_at), &(to_port, owner, is_longer)): (&Start, &Rest)| Published {
+        address: is_at.then(|| [192, 0, 2, 9].into()),
+        ports: 100 * port..=100 * port + 20 * u16::from(is_longer),
+        owner: OwnerId(owner),
+        ..published(port, to_port)
+    };
+    let mut entries: Vec<_> = all.iter().map(entry).collect();
+    entries.sort_by_key(|entry| (entry.owner.0, entry.to_port));
+    entries
+}
+
+/// Some that come, change or go at once.
+fn edits() -> impl Strategy<Value = Vec<(Start, Option<Rest>)>> {
+    let rest = (80..83u16, 0..3u32, any::<bool>());
+    vec(((1..16u16, any::<bool>()), option::weighted(0.7, rest)), 0..4)
+}
+
+proptest! {
+    /// The lists of a policy are those of its entries, whatever was before; generations and revocations are those that a
+    /// look at each pair of entries gives.
+    #[test]
+    fn a_policy_that_follows_is_as_one_that_is_compiled_anew(changes in vec(edits(), 1..20)) {
+        let mut previous = Arc::new(CompiledPolicy::none(1));
+        let mut all = BTreeMap::new();
+        for edits in changes {
+            for (start, rest) in edits {
+                match rest {
+                    Some(rest) => all.insert(start, rest),
+                    None => all.remove(&start),
+                };
+            }
+            let step = entries(&all);
+            let next = compile(step.clone(), &previous);
+            let anew = CompiledPolicy::compile(policy(step.clone()), None);
+            prop_assert_eq!(&next.lists.by_external, &anew.lists.by_external);
+            prop_assert_eq!(&next.lists.by_internal, &anew.lists.by_internal);
+            prop_assert_eq!(&next.lists.by_port, &anew.lists.by_port);
+            let former = &previous.source.published;
+            let known = |entry: &Published| {
+                let start = |it: &Published| (it.transport, it.address, *it.ports.start());
+                former.iter().position(|it| start(it) == start(entry))
+            };
+            let generation = |entry: &Published| {
+                known(entry).and_then(|number| previous.generation_of(entry, number))
+            };
+            let expected: Vec<_> =
+                step.iter().map(|it| generation(it).unwrap_or(next.epoch)).collect();
+            prop_assert_eq!(&next.lists.generations, &expected);
+            let stays = |(number, entry): (usize, &Published)| {
+                let found = step.iter().position(|it| it == entry);
+                found.is_some_and(|at| expected[at] == previous.lists.generations[number])
+            };
+            let revokes = !former.iter().enumerate().all(stays);
+            prop_assert_eq!(next.revoked_epoch == next.epoch && next.epoch > previous.epoch, revokes);
+            prop_assert_eq!(previous.revoked_by(&next).count() > 0, revokes);
+            previous = next;
+        }
+    }
 }

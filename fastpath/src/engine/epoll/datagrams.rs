@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use super::{EpollEngine, Slot};
 use crate::datagram::{Header, LEN, Part};
 use crate::engine::Received;
-use crate::engine::deficit::Quantum;
+use crate::engine::deficit::{Quantum, charged};
 use crate::engine::port_queue::is_refused_segmentation;
 use crate::limits::DATAGRAM_BATCH_MAX;
 use crate::pool::{Frame, Pool};
@@ -54,7 +54,7 @@ impl EpollEngine {
                 if index < got && frame.len() >= LEN {
                     let (datagrams, len) = framing.measure(pool, &frame);
                     io.traffic.count_rx_frames(datagrams, len);
-                    bytes += frame.len();
+                    bytes += charged(frame.len(), datagrams);
                     frames += 1;
                     received.push(Received { port, frame });
                 } else {

@@ -3,6 +3,7 @@
 use super::ring::{Completion, Op, Ring};
 use super::slot::State;
 use super::{EngineEvent, Received, UringEngine};
+use crate::engine::deficit::charged;
 use crate::engine::port_queue::Framing;
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, TxDrop, is_gone};
@@ -47,9 +48,9 @@ impl<R: Ring> UringEngine<R> {
                     && slot.state == State::Open =>
             {
                 slot.got += 1;
-                slot.got_bytes += len as usize;
                 slot.rx_budget = slot.rx_budget.map(|frames| frames.saturating_sub(1));
                 let (frames, bytes) = slot.framing.measure(pool, &frame);
+                slot.got_bytes += charged(len as usize, frames);
                 slot.io.traffic.count_rx_frames(frames, bytes);
                 received.push(Received { port, frame });
             }
