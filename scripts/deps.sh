@@ -15,7 +15,7 @@ needs() {
       dockerd:docker.io docker-compose:docker-compose iptables:iptables promtool:prometheus systemd-nspawn:systemd-container lxc-start:lxc curl:curl \
       busybox:busybox-static wget:wget ifconfig:net-tools dhclient:isc-dhcp-client dhcpcd:dhcpcd-base rdisc6:ndisc6 \
       podman:podman /usr/lib/cni/host-local:containernetworking-plugins \
-      etcd:etcd-server java:default-jre-headless /usr/share/java/zookeeper.jar:libzookeeper-java openssl:openssl \
+      etcd:etcd-server java:default-jre-headless /usr/share/java/zookeeper.jar:libzookeeper-java openssl:openssl tshark:tshark \
       /usr/lib/python3/dist-packages/grpc:python3-grpcio /usr/lib/python3/dist-packages/yaml:python3-yaml ;;
     demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 etcd:etcd-server curl:curl ;;
     bench) echo ethtool:ethtool ip:iproute2 ping:iputils-ping nsenter:util-linux git:git iperf3:iperf3 sockperf:sockperf \

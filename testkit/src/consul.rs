@@ -8,7 +8,8 @@
 mod http;
 mod store;
 
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -16,8 +17,14 @@ use std::time::{Duration, Instant};
 
 use store::Store;
 
+use crate::Netns;
+use crate::thread_netns::inside;
+
 /// Consul's least time to live is 10 s, too long for a test.
 pub(crate) const SPEED: u32 = 2;
+
+/// The usual port.
+const PORT: u16 = 8500;
 
 /// Pause between two looks for expired sessions and new connections.
 const TICK: Duration = Duration::from_millis(10);
@@ -43,10 +50,12 @@ impl Shared {
     }
 }
 
-/// A server on a port of the loopback.
+/// A server on a port of the loopback, or in a namespace on the usual port.
 #[derive(Debug)]
 pub struct Consul {
     address: SocketAddr,
+    /// File of the namespace that it listens in.
+    netns: Option<PathBuf>,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -57,9 +66,22 @@ impl Consul {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("address");
         let shared = Shared { token: token.map(str::to_owned), ..Shared::default() };
-        let mut server = Self { address, shared: Arc::new(shared), acceptor: None };
+        let shared = Arc::new(shared);
+        let mut server = Self { address, netns: None, shared, acceptor: None };
         server.serve(listener);
         server
+    }
+
+    /// Starts a server in a namespace that has the address.
+    pub fn inside(netns: &Netns, address: IpAddr) -> Self {
+        let (address, netns) = (SocketAddr::new(address, PORT), Some(netns.path().to_owned()));
+        let mut server = Self { address, netns, shared: Arc::default(), acceptor: None };
+        server.serve(server.listen());
+        server
+    }
+
+    fn listen(&self) -> TcpListener {
+        inside(self.netns.as_deref(), || TcpListener::bind(self.address)).expect("bind")
     }
 
     /// Where it listens.
@@ -83,8 +105,7 @@ impl Consul {
     /// Starts the stopped server at its address.
     pub fn restart(&mut self) {
         self.shared.store().renew_all(Instant::now());
-        let listener = TcpListener::bind(self.address).expect("bind again");
-        self.serve(listener);
+        self.serve(self.listen());
     }
 
     /// Deletes everything.

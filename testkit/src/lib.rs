@@ -3,7 +3,7 @@
 //! [`Netns`] is a named namespace that any process can join; [`HostNet`] is one with a NIC on a LAN, and
 //! [`Remote`] a router and a host behind that LAN. [`in_namespace`] runs a test in a namespace without a
 //! name, and [`Wire`] gives that test both ends of a NIC. [`Process`] runs a command, [`Docker`] a daemon with
-//! its containers, [`Etcd`] a server, [`Consul`] is a double of its HTTP API.
+//! its containers, [`Etcd`] and [`ZooKeeper`] a server, [`Consul`] is a double of its HTTP API.
 //!
 //! Everything cleans up when it is dropped, also when the test panics. Each command has a time limit:
 //! past it the command is killed and the test fails. Names are unique, so tests run side by side. All of
@@ -27,6 +27,7 @@ mod service;
 mod snapshot;
 mod thread_netns;
 mod wire;
+mod zookeeper;
 
 pub use consul::Consul;
 pub use docker::Docker;
@@ -41,6 +42,7 @@ pub use service::{ASK, Service};
 pub use snapshot::Snapshot;
 pub use thread_netns::{attempt, in_namespace, in_namespace_async, is_free, nft, run_line};
 pub use wire::Wire;
+pub use zookeeper::ZooKeeper;
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,11 @@
-//! Tests in a network namespace of their own thread: it has no name and ends with the test.
+//! Tests in a network namespace of their own thread: it has no name and ends with the test. And threads in that of others.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 
 /// Time between two tries to bind a port.
 const BIND_POLL: Duration = Duration::from_millis(20);
@@ -27,6 +29,17 @@ pub fn in_namespace_async<F: Future<Output = ()>>(test: impl FnOnce() -> F + Sen
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(test());
     });
+}
+
+/// Runs a function on a thread in the namespace of a file, or in this one. Its sockets stay there.
+pub(crate) fn inside<T: Send>(netns: Option<&Path>, run: impl FnOnce() -> T + Send) -> T {
+    let Some(netns) = netns else { return run() };
+    let thread = || {
+        let file = File::open(netns).expect("a namespace");
+        setns(file, CloneFlags::CLONE_NEWNET).expect("to enter a namespace needs root");
+        run()
+    };
+    std::thread::scope(|scope| scope.spawn(thread).join().expect("the thread ends"))
 }
 
 /// Runs a command line without quoting, which must succeed; returns its output.

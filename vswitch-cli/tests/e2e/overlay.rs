@@ -1,10 +1,15 @@
 //! Overlay networks: hosts that are joined by VXLAN, switches and kernels.
 
+mod capture;
 mod faults;
+mod foreign;
 mod kernel;
+mod loss;
 mod mtu;
+mod ports;
 mod registry;
 mod sites;
+mod wire;
 
 use std::net::IpAddr;
 use std::time::Duration;

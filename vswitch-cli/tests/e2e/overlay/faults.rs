@@ -128,30 +128,34 @@ fn networks_and_peers_that_cannot_be_are_named_and_change_nothing() {
     wait_for("the fault ends", SOON, || host.status().faults == 0);
 }
 
-/// VXLAN header with a VNI, and an ARP request of a stranger for `10.50.1.2`.
-fn forged(flags: &str, vni: u32) -> String {
+/// Sends a payload to the VXLAN port of the first host, from an address of the family.
+#[track_caller]
+pub(super) fn send_datagram(from: &Netns, family: Family, number: u8, payload: &str) {
+    let [source, to] = [number, 1].map(|number| family.address(number).to_string());
+    from.ok(&["python3", "-c", SEND_DATAGRAM, &source, &to, "4789", payload]);
+}
+
+/// VXLAN header with a VNI, and an ARP request of a stranger, `02:00:00:00:aa:aa`, for `10.50.1.2`.
+pub(super) fn forged(flags: &str, vni: u32) -> String {
     let ethernet = "ffffffffffff02000000aaaa0806";
     let arp = "000108000604000102000000aaaa0a3202630000000000000a320102";
     format!("{flags}000000{:06x}00{ethernet}{arp}", vni)
 }
 
 /// Frames of a stranger, of another VNI, without a VNI, and too short ones are counted drops, whoever sends them.
-#[test]
-fn frames_of_strangers_and_of_other_networks_are_counted_drops() {
-    let sites = Sites::up(Family::V4, &[]);
+#[track_caller]
+fn are_counted_drops(family: Family) {
+    let sites = Sites::up(family, &[]);
     let (a, b) = sites.containers();
     a.ping_soon(b.v4(), SOON);
     let [n1, n2] = &sites.hosts;
-    give_address(n2.netns(), Family::V4, 66);
-    let send = |from: &str, payload: &str| {
-        let args = ["python3", "-c", SEND_DATAGRAM, from, "198.18.7.1", "4789", payload];
-        n2.netns().ok(&args);
-    };
+    give_address(n2.netns(), family, 66);
+    let send = |from: u8, payload: &str| send_datagram(n2.netns(), family, from, payload);
     for (reason, from, payload) in [
-        ("tunnel-unknown-vtep", "198.18.7.66", forged("08", 42)),
-        ("tunnel-unknown-vni", "198.18.7.2", forged("08", 43)),
-        ("tunnel-bad-header", "198.18.7.2", forged("00", 42)),
-        ("tunnel-bad-header", "198.18.7.2", "0800".to_owned()),
+        ("tunnel-unknown-vtep", 66, forged("08", 42)),
+        ("tunnel-unknown-vni", 2, forged("08", 43)),
+        ("tunnel-bad-header", 2, forged("00", 42)),
+        ("tunnel-bad-header", 2, "0800".to_owned()),
     ] {
         let before = drops(n1, reason);
         send(from, &payload);
@@ -159,15 +163,25 @@ fn frames_of_strangers_and_of_other_networks_are_counted_drops() {
     }
     // A VTEP that has another network only.
     n1.ok(&["network", "create", "--overlay", "--vni", "43", "--internal", "green"]);
-    send("198.18.7.2", &forged("08", 43));
+    send(2, &forged("08", 43));
     wait_for("tunnel-foreign-vtep", SOON, || drops(n1, "tunnel-foreign-vtep") == 1);
     // The gateway is each node's own: nobody sends as it.
     let gateway = forged("08", 42).replace("02000000aaaa", "02767800002a");
-    send("198.18.7.2", &gateway);
+    send(2, &gateway);
     wait_for("tunnel-gateway", SOON, || drops(n1, "tunnel-gateway") > 0);
     // The stranger has learnt nothing, and is no neighbour of anybody.
     assert!(!n1.ok(&["fdb"]).contains("02:00:00:00:aa:aa"));
     std::thread::sleep(Duration::from_millis(100));
     a.ping(b.v4());
     super::sites::balanced(n1);
+}
+
+#[test]
+fn forged_frames_over_ipv4_are_counted_drops() {
+    are_counted_drops(Family::V4);
+}
+
+#[test]
+fn forged_frames_over_ipv6_are_counted_drops() {
+    are_counted_drops(Family::V6);
 }

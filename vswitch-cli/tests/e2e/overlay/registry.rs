@@ -1,9 +1,10 @@
-//! Overlay networks of nodes that share a registry: a real etcd on the underlay, and a file.
+//! Overlay networks of nodes that share a registry: a real etcd on the underlay, other kinds, and a file.
 
 mod addresses;
 mod docker;
 mod faults;
 mod file;
+mod kinds;
 mod names;
 mod networks;
 mod nodes;

@@ -67,6 +67,23 @@ impl Sites {
     pub(super) fn new(family: Family) -> Self {
         let hosts = [Host::new(), Host::new()];
         join(hosts[0].netns(), "ul", hosts[1].netns(), "ul");
+        Self::on(hosts, family)
+    }
+
+    /// Two hosts without switches, and a bridge between them, whose ports `p1` and `p2` lead to them.
+    #[track_caller]
+    pub(super) fn bridged(family: Family) -> (Self, Netns) {
+        let (hosts, bridge) = ([Host::new(), Host::new()], Netns::new("bridge"));
+        bridge.run_lines(&["ip link add mid type bridge mcast_snooping 0", "ip link set mid up"]);
+        for (host, port) in hosts.iter().zip(["p1", "p2"]) {
+            join(host.netns(), "ul", &bridge, port);
+            bridge.ok(&["ip", "link", "set", port, "master", "mid"]);
+        }
+        (Self::on(hosts, family), bridge)
+    }
+
+    #[track_caller]
+    fn on(hosts: [Host; 2], family: Family) -> Self {
         for (host, number) in hosts.iter().zip(1..) {
             give_address(host.netns(), family, number);
         }
@@ -84,11 +101,15 @@ impl Sites {
     /// Starts both switches, with the network.
     #[track_caller]
     pub(super) fn start(&mut self, args: &[&str]) {
+        self.start_switches(args);
+        (0..2).for_each(|at| self.create_blue(at));
+    }
+
+    /// Starts both switches.
+    #[track_caller]
+    pub(super) fn start_switches(&mut self, args: &[&str]) {
         self.args = args.iter().map(ToString::to_string).collect();
-        for at in 0..2 {
-            self.up_again(at);
-            self.create_blue(at);
-        }
+        (0..2).for_each(|at| self.up_again(at));
     }
 
     /// Starts the daemon of one host.
