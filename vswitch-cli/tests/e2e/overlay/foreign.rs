@@ -80,7 +80,7 @@ fn a_third_host(family: Family) {
     };
     assert_eq!((&peer(KERNEL)["learning"], &peer(2)["learning"]), (&true.into(), &false.into()));
     assert!(fdb_has(n1, &kernel.mac("vx")) && !fdb_has(n2, &kernel.mac("vx")));
-    // The other node has not sent this, or is not what it was.
+    // A node sends from an address that the registry does not know; so does the static peer.
     send_datagram(n2.netns(), family, 2, &forged("08", 42));
     a.ping(b.v6());
     assert!(!fdb_has(n1, "02:00:00:00:aa:aa"));
