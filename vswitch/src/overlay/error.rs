@@ -38,7 +38,7 @@ pub enum NodeError {
         other: IpNet,
     },
     /// The network has endpoints.
-    #[error("network {network} is in use: {endpoints} endpoints, one of them on node {node}")]
+    #[error("network {network} is in use, as on node {node}; number of its endpoints: {endpoints}")]
     NetworkInUse {
         /// The network.
         network: String,

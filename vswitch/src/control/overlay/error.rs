@@ -42,7 +42,7 @@ pub enum OverlayError {
         family: vswitch_api::address::Family,
     },
     /// Other nodes have endpoints on it.
-    #[error("{network} is in use on other nodes: {endpoints} addresses, one of them on {node}")]
+    #[error("{network} is in use on other nodes, as on {node}; number of their addresses: {endpoints}")]
     UsedElsewhere {
         /// The network.
         network: String,
