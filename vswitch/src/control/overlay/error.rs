@@ -42,7 +42,9 @@ pub enum OverlayError {
         family: vswitch_api::address::Family,
     },
     /// Other nodes have endpoints on it.
-    #[error("{network} is in use on other nodes, as on {node}; number of their addresses: {endpoints}")]
+    #[error(
+        "{network} is in use on other nodes, as on {node}; number of their addresses: {endpoints}"
+    )]
     UsedElsewhere {
         /// The network.
         network: String,
