@@ -44,6 +44,13 @@ pub(in crate::control) fn overlap(
     None
 }
 
+/// A number for a name (FNV-1a), the same on all nodes.
+pub(in crate::control) fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// The subnet of the pool for a number, so that all nodes choose the same.
 pub(in crate::control) fn subnet_at(number: u32) -> Result<Subnet4, NetworkError> {
     let at = number as usize % POOL_SUBNETS;

@@ -18,7 +18,7 @@ use super::super::model::{NetworkName, NetworkSpec, local_mac};
 use super::super::name::Name;
 use super::super::random::random;
 use super::NetworkError;
-use super::choice::{free_subnet, overlap, subnet_at};
+use super::choice::{free_subnet, hash, overlap, subnet_at};
 use crate::config::{IfName, Mtu, Subnet4, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::host::HostError;
@@ -180,12 +180,8 @@ fn requested_subnets(
 /// `br-NAME`, or `br-` and a hash of a name that is too long for a device.
 fn default_device(name: &Name) -> IfName {
     let short = format!("{DEVICE_PREFIX}{name}").parse();
-    let hashed = || {
-        let hash = name.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{DEVICE_PREFIX}{:012x}", hash >> 16).parse().unwrap_or_default()
-    };
+    let hashed =
+        || format!("{DEVICE_PREFIX}{:012x}", hash(name.as_str()) >> 16).parse().unwrap_or_default();
     short.unwrap_or_else(|_| hashed())
 }
 

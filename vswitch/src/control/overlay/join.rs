@@ -66,8 +66,9 @@ impl Control {
         key: &str,
     ) -> Result<(), ControlError> {
         let inner = &self.0;
-        let _changing = inner.network_changes.lock().await;
         {
+            // Not while the registry is asked: it may take its time.
+            let _changing = inner.network_changes.lock().await;
             let mut model = inner.model();
             check(model.network(Some(name.as_str()))?, &request, key)?;
             let of_it = |range: &ipnet::IpNet| request.subnets.iter().any(|it| it.contains(range));

@@ -9,12 +9,14 @@ use super::super::sites::{Family, give_address};
 use super::nodes::{forgets, has_network, resolves, status};
 use crate::harness::Host;
 
-const NODES: &str = r#"
+const BLUE: &str = r#"
 [[network]]
 name = "blue"
 vni = 42
 subnets = ["10.50.0.0/16"]
+"#;
 
+const NODES: &str = r#"
 [[node]]
 name = "n1"
 address = "198.18.7.1"
@@ -44,7 +46,7 @@ fn nodes_networks_and_endpoints_are_those_of_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("peers.toml");
     let (web, db) = (endpoint("n1", "web", 20), endpoint("n2", "db", 30));
-    write(&file, &[NODES, &web, &db]);
+    write(&file, &[BLUE, NODES, &web, &db]);
     let url = format!("file://{}", file.display());
     let mut hosts = [Host::new(), Host::new()];
     join(hosts[0].netns(), "ul", hosts[1].netns(), "ul");
@@ -76,17 +78,29 @@ fn nodes_networks_and_endpoints_are_those_of_a_file() {
     n1.fails(&["network", "create", "green", "--overlay"], &[1], "file");
     n1.fails(&["network", "rm", "--force", "blue"], &[1], "n2");
     // A file with an error changes nothing; it is told.
-    write(&file, &[NODES, &web, "[[node]"]);
+    write(&file, &[BLUE, NODES, &web, "[[node]"]);
     wait_for("the error is told", SOON, || {
         let status = status(n2);
         status.problem.is_some() || !status.faults.is_empty()
     });
     a.ping(b.v4());
     // Endpoints come and go with the file.
-    write(&file, &[NODES, &web, &db, &endpoint("n1", "late", 40)]);
+    write(&file, &[BLUE, NODES, &web, &db, &endpoint("n1", "late", 40)]);
     wait_for("late is attached", SOON, || n1.vswitch(&attach).status.success());
     resolves(&b, "late", &["10.50.0.40".parse().expect("an address")]);
     b.ping_soon("10.50.0.40".parse().expect("an address"), SOON);
-    write(&file, &[NODES, &web, &endpoint("n1", "late", 40)]);
+    write(&file, &[BLUE, NODES, &web, &endpoint("n1", "late", 40)]);
     forgets(n1, "db");
+    // A network that goes while it is used is a fault, and none any more once it is back: then it stays without containers, too.
+    let is_fault = || n1.ok(&["status"]).contains("blue was deleted");
+    write(&file, &[NODES]);
+    wait_for("the fault", SOON, is_fault);
+    write(&file, &[BLUE, NODES, &web]);
+    wait_for("no fault any more", SOON, || !is_fault());
+    for name in ["web", "late"] {
+        n1.ok(&["detach", name]);
+    }
+    // Longer than the pause before what failed is tried again.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    assert!(has_network(n1, "blue"));
 }

@@ -271,7 +271,7 @@ const fn is_taken(error: &ControlError) -> bool {
 }
 
 impl Control {
-    /// Announces again what the registry has not taken yet, as many at a time as it may take some time.
+    /// Announces endpoints again that the registry has not taken yet, some at a time.
     pub(super) async fn announce_missing(&self) {
         let inner = &self.0;
         let missing: Vec<_> = inner.outstanding.unannounced().iter().cloned().collect();

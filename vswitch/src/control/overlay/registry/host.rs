@@ -78,15 +78,17 @@ impl Inner {
 
     /// Takes the host's address on a network without endpoints.
     pub(in crate::control) async fn leave_host(&self, network: &NetworkName) {
-        let is_idle = {
-            let model = self.model();
-            let registered = model.network_named(network).filter(|it| it.spec.is_registered());
-            registered.is_some_and(|it| !it.spec.host_addresses().is_empty())
-                && model.endpoints_on(network) == 0
-        };
-        if is_idle {
-            self.withdraw_host(network).await;
+        if !self.is_host_idle(network) {
+            return;
         }
+        let changing = self.network_changes.lock().await;
+        // One may have come meanwhile.
+        let own = match self.is_host_idle(network) {
+            true => self.take_host_addresses(network).await,
+            false => Vec::new(),
+        };
+        drop(changing);
+        self.give_back(network, own).await;
     }
 
     /// Takes the host's address on a network.
@@ -94,8 +96,20 @@ impl Inner {
         let changing = self.network_changes.lock().await;
         let own = self.take_host_addresses(network).await;
         drop(changing);
+        self.give_back(network, own).await;
+    }
+
+    async fn give_back(&self, network: &NetworkName, own: Vec<IpAddr>) {
         self.withdraw_endpoint(network, own.clone()).await;
         self.release_claims(network, own).await;
+    }
+
+    /// Whether the host has an address on a network where this node has no endpoint.
+    fn is_host_idle(&self, network: &NetworkName) -> bool {
+        let model = self.model();
+        let found = model.network_named(network).filter(|it| it.spec.is_registered());
+        found.is_some_and(|it| !it.spec.host_addresses().is_empty())
+            && model.endpoints_on(network) == 0
     }
 
     /// Takes the host's addresses from the model and the device.

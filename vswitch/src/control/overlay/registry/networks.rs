@@ -16,7 +16,7 @@ use crate::control::error::ControlError;
 use crate::control::inner::Inner;
 use crate::control::limits::SUBNET_TRIES_MAX;
 use crate::control::model::{NetworkName, NetworkSpec, RegisteredSpec};
-use crate::control::network::choice::subnet_at;
+use crate::control::network::choice::{hash, subnet_at};
 use crate::control::network::{NetworkError, request};
 use crate::control::overlay::OverlayError;
 use crate::overlay::{NodeError, Overlay};
@@ -111,7 +111,7 @@ impl Control {
         let inner = &self.0;
         let is_chosen = !request.subnets.iter().any(|subnet| subnet.addr().is_ipv4());
         let named = request.subnets.clone();
-        let first = number_of(&request.name);
+        let first = (hash(&request.name) >> 32) as u32;
         for number in 0..SUBNET_TRIES_MAX {
             if is_chosen {
                 let subnet = subnet_at(first.wrapping_add(number))?;
@@ -190,16 +190,14 @@ impl Control {
             Due::MakeAgain(name) => self.make_again(&name, network).await,
         };
         let name = &network.name;
-        let was_unmade = match &made {
-            Ok(()) => inner.outstanding.unmade().remove(name).is_some(),
-            Err(_) => {
-                inner.outstanding.unmade().insert(name.clone(), Arc::clone(network)).is_some()
-            }
+        // It is there again, if it was not.
+        inner.outstanding.undropped().remove(name);
+        match &made {
+            Ok(()) => inner.outstanding.unmade().remove(name),
+            Err(_) => inner.outstanding.unmade().insert(name.clone(), Arc::clone(network)),
         };
         let fault = made.err().map(|reason| format!("the network {name} cannot be made: {reason}"));
-        if fault.is_some() || was_unmade {
-            inner.note_unmade(name, fault);
-        }
+        inner.note_unmade(name, fault);
     }
 
     async fn make(&self, network: &Network, own: Own) -> Result<(), String> {
@@ -267,7 +265,7 @@ impl Control {
         self.remove_empty(name).await
     }
 
-    /// Tries again what could not be made.
+    /// Tries again to make and to remove networks where that failed.
     pub(super) async fn retry_unmade(&self) {
         let unmade: Vec<_> = self.0.outstanding.unmade().values().cloned().collect();
         for network in unmade {
@@ -323,6 +321,7 @@ impl Inner {
         Ok(spec)
     }
 
+    /// Shows why a network cannot be made or removed, or that all is well.
     pub(in crate::control) fn note_unmade(&self, name: &str, fault: Option<String>) {
         let part = format!("network {name} of the registry");
         let text = fault.clone().unwrap_or_else(|| "none any more".to_owned());
@@ -336,9 +335,4 @@ impl Inner {
 /// Whether two records of a network differ in its VNI or MTU only.
 fn has_other_numbers(a: &Network, b: &Network) -> bool {
     *b == Network { vni: b.vni, mtu: b.mtu, ..a.clone() }
-}
-
-/// A number that a name leads to (FNV-1a), the same on all nodes.
-fn number_of(name: &str) -> u32 {
-    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
