@@ -74,6 +74,11 @@ impl Control {
         let created = self.run_create_registered(overlay, request).await;
         if is_first {
             inner.outstanding.creating().remove(&name);
+            // The registry has told of it meanwhile: perhaps of another node's.
+            let told = inner.outstanding.unmade().get(&name).cloned();
+            if let Some(network) = told {
+                self.make_registered(&network).await;
+            }
         }
         created
     }
@@ -177,9 +182,7 @@ impl Control {
     pub(super) async fn make_registered(&self, network: &Arc<Network>) {
         let inner = &self.0;
         let _changing = inner.network_changes.lock().await;
-        if inner.outstanding.creating().contains(&network.name) {
-            // Once more, in case that fails.
-            inner.outstanding.unmade().insert(network.name.clone(), Arc::clone(network));
+        if inner.outstanding.leave_to_request(network) {
             return;
         }
         let made = match inner.due(network) {

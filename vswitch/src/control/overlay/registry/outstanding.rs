@@ -38,6 +38,17 @@ impl Outstanding {
         self.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a request creates a network, and looks at it at its end: it may be another node's.
+    pub(super) fn leave_to_request(&self, network: &Arc<Network>) -> bool {
+        // Held until the network is noted, so that the request's end finds it.
+        let creating = self.creating();
+        let is_left = creating.contains(&network.name);
+        if is_left {
+            self.unmade().insert(network.name.clone(), Arc::clone(network));
+        }
+        is_left
+    }
+
     /// Blocks that this node has, whose network may be made later.
     pub(super) fn blocks(&self) -> MutexGuard<'_, BTreeSet<(String, IpNet)>> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
