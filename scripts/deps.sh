@@ -9,7 +9,8 @@ set -euo pipefail
 # a file or folder its path.
 needs() {
   case $1 in
-    build) echo cc:gcc ld:binutils pkg-config:pkg-config libnftnl.pc:libnftnl-dev libmnl.pc:libmnl-dev ;;
+    build) echo cc:gcc ld:binutils pkg-config:pkg-config libnftnl.pc:libnftnl-dev libmnl.pc:libmnl-dev \
+      clang:clang libelf.pc:libelf-dev zlib.pc:zlib1g-dev ;;
     lint) echo shellcheck:shellcheck ;;
     test) echo valgrind:valgrind ip:iproute2 ss:iproute2 iperf3:iperf3 ping:iputils-ping nsenter:util-linux nft:nftables python3:python3 ethtool:ethtool turnserver:coturn dig:bind9-dnsutils musl-gcc:musl-tools zsh:zsh fish:fish \
       dockerd:docker.io docker-compose:docker-compose iptables:iptables promtool:prometheus systemd-nspawn:systemd-container lxc-start:lxc curl:curl \

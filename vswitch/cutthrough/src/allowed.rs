@@ -1,0 +1,108 @@
+//! The handshakes that the switch has seen: which two sockets may be joined.
+//!
+//! A hash table with four ways in memory that the programs read while workers write it. An entry is needed for the
+//! moment between the SYN-ACK and the two sockets' being established, so the oldest of a bucket makes room: what is
+//! lost is a connection that stays on the normal path.
+//!
+//! An entry's first word is the connection's id, [`BUSY`] while a worker writes the others. A worker that meets another
+//! one there writes nothing; a program that sees the id change has not found the entry.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::layout::{ALLOWED_BUCKETS, ALLOWED_WAYS, ALLOWED_WORDS};
+use crate::shared::Words;
+use crate::{Error, Tuple};
+
+/// Both ends of a connection whose SYN-ACK has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handshake {
+    /// The end that has sent the SYN.
+    pub client: Tuple,
+    /// The end that has sent the SYN-ACK.
+    pub server: Tuple,
+    /// The next sequence number of the client: the SYN-ACK's acknowledgment number.
+    pub client_next: u32,
+    /// The next sequence number of the server: the SYN-ACK's sequence number and one.
+    pub server_next: u32,
+}
+
+/// The table. Workers share it.
+#[derive(Debug)]
+pub struct Allowed {
+    words: Words,
+    seed: u64,
+    next_id: AtomicU64,
+}
+
+/// An entry that is being written.
+const BUSY: u64 = u64::MAX;
+
+/// Words of the table.
+const WORDS: usize = ALLOWED_BUCKETS * ALLOWED_WAYS * ALLOWED_WORDS;
+
+impl Allowed {
+    /// A table that no program reads.
+    #[must_use]
+    pub fn detached(seed: u64) -> Self {
+        let words = Words::Own((0..WORDS).map(|_| AtomicU64::new(0)).collect());
+        Self { words, seed, next_id: AtomicU64::new(1) }
+    }
+
+    /// The table in a map of the kernel. Ids begin with `first_id`, so that no connection of before has the same.
+    #[cfg_attr(not(feature = "bpf"), expect(dead_code, reason = "only the programs have maps"))]
+    pub(crate) fn of_map(map: BorrowedFd<'_>, seed: u64, first_id: u64) -> Result<Self, Error> {
+        let failed = |error: std::io::Error| Error::Kernel {
+            step: "the table of handshakes cannot be mapped",
+            reason: error.to_string(),
+        };
+        let mapped = memmap2::MmapOptions::new().len(WORDS * 8).map_raw(map.as_raw_fd());
+        let words = Words::Mapped(mapped.map_err(failed)?);
+        Ok(Self { words, seed, next_id: AtomicU64::new(first_id) })
+    }
+
+    /// Allows the two sockets of a handshake to be joined. A SYN-ACK that is sent again is allowed again.
+    pub fn allow(&self, handshake: &Handshake) {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let Handshake { client, server, client_next, server_next } = handshake;
+        self.write(id, server, [*server_next, *client_next], 1);
+        // The client is established first, so its end comes last.
+        self.write(id, client, [*client_next, *server_next], 0);
+    }
+
+    fn write(&self, id: u64, tuple: &Tuple, [sent, received]: [u32; 2], side: u64) {
+        let words = tuple.words();
+        let bucket = self.bucket(&words);
+        let oldest = bucket
+            .as_chunks::<ALLOWED_WORDS>()
+            .0
+            .iter()
+            .min_by_key(|way| way[0].load(Ordering::Relaxed));
+        let Some(way) = oldest else { return };
+        let before = way[0].load(Ordering::Relaxed);
+        // Another worker has come first: its entry stays.
+        if before == BUSY
+            || way[0].compare_exchange(before, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        fence(Ordering::Release);
+        let next = [sent.to_ne_bytes(), received.to_ne_bytes()];
+        let next = u64::from_ne_bytes(std::array::from_fn(|i| next[i / 4][i % 4]));
+        for (to, from) in way[1..].iter().zip(words.into_iter().chain([next, side])) {
+            to.store(from, Ordering::Relaxed);
+        }
+        way[0].store(id, Ordering::Release);
+    }
+
+    /// The ways of a tuple's bucket.
+    fn bucket(&self, words: &[u64; 6]) -> &[AtomicU64] {
+        const BUCKET: usize = ALLOWED_WAYS * ALLOWED_WORDS;
+        let hash = words.iter().fold(self.seed, |hash, word| {
+            let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^ (hash >> 32)
+        });
+        let index = hash as usize & (ALLOWED_BUCKETS - 1);
+        &self.words.all()[index * BUCKET..(index + 1) * BUCKET]
+    }
+}

@@ -1,0 +1,77 @@
+//! Cut-through: the data of a TCP connection between two containers of one host goes from socket to socket, past TCP
+//! and past the switch.
+//!
+//! The switch sees the handshake pass between two of its ports and writes both ends into a table ([`Allowed`]).
+//! Programs in the kernel (`bpf/cutthrough.bpf.c`) find them there when the two sockets are established, and from then on
+//! decide about each send: straight into the receiver's queue, or through TCP as ever. `docs/cut-through.md` has the
+//! theory of operation and the argument why no byte can be out of order.
+//!
+//! [`CutThrough::start`] loads the programs and attaches them to a cgroup, [`CutThrough::stop`] takes them away when
+//! nobody has unread bytes in them. A switch that was killed finds its programs again by their identity, with all
+//! connections in them.
+//!
+//! Without the feature `bpf` the table is there and [`CutThrough::start`] says that the programs are not.
+
+#[cfg(feature = "bpf")]
+mod adopt;
+mod allowed;
+#[cfg(feature = "bpf")]
+mod cgroup;
+mod error;
+mod layout;
+#[cfg(feature = "bpf")]
+mod load;
+#[cfg(not(feature = "bpf"))]
+mod not_built;
+#[cfg(feature = "bpf")]
+mod programs;
+mod shared;
+#[cfg(feature = "bpf")]
+mod sys;
+#[cfg(feature = "bpf")]
+mod trial;
+
+pub use allowed::{Allowed, Handshake};
+pub use error::Error;
+pub use layout::{Connection, ConnectionEnd, Counters, HeldBack, NetnsCookie, Tuple};
+#[cfg(not(feature = "bpf"))]
+pub use not_built::CutThrough;
+#[cfg(feature = "bpf")]
+pub use programs::CutThrough;
+
+/// How the programs are loaded.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Tells the programs of this switch from those of others; the same after a restart.
+    pub instance: u64,
+    /// The cgroup (version 2) below which sockets may be joined; the root where there is none.
+    pub cgroup: Option<std::path::PathBuf>,
+    /// Keys the hash of the table, so that nobody can choose tuples that collide.
+    pub hash_seed: u64,
+    /// Start, too, where the kernel's `FIONREAD` leaves out what a joined socket gets through TCP: programs that rely
+    /// on it may then wait for ever.
+    pub allows_wrong_inq: bool,
+    /// Which guards are on. All, but in tests that must see what happens without.
+    pub guards: Guards,
+}
+
+/// The two conditions of each redirected send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guards {
+    /// The receiver has read everything that was ever sent through TCP.
+    pub order: bool,
+    /// The receiver has room.
+    pub bound: bool,
+}
+
+impl Guards {
+    /// Both.
+    pub const ALL: Self = Self { order: true, bound: true };
+}
+
+/// Unread bytes of a receiver up to which its bound grows while it reads: what a TCP receiver's buffer grows to on a
+/// host with the usual `tcp_rmem`.
+pub const BOUND_MAX: u32 = 4 << 20;
+
+/// Plain reads after which a socket becomes a reader.
+pub const READS_BEFORE: u32 = 16;

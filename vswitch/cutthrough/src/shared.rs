@@ -1,0 +1,30 @@
+//! Memory that the programs of the kernel read while the switch writes it.
+
+use std::sync::atomic::AtomicU64;
+
+use memmap2::MmapRaw;
+
+/// Words that two sides use at once, so only by atomic operations.
+#[derive(Debug)]
+pub(crate) enum Words {
+    /// A map of the kernel.
+    #[cfg_attr(not(feature = "bpf"), expect(dead_code, reason = "only the programs have maps"))]
+    Mapped(MmapRaw),
+    /// Memory of the switch alone, as in tests.
+    Own(Box<[AtomicU64]>),
+}
+
+impl Words {
+    /// All words.
+    pub(crate) fn all(&self) -> &[AtomicU64] {
+        match self {
+            Self::Own(words) => words,
+            // SAFETY: the mapping is readable and writable for `len` bytes, stays mapped as long as `self`, and begins
+            // at a page, so it is aligned for `AtomicU64`, which may have any bits. The kernel and other threads change
+            // it meanwhile; nobody has a reference other than to atomics, and the programs read whole aligned words.
+            Self::Mapped(map) => unsafe {
+                std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicU64>(), map.len() / 8)
+            },
+        }
+    }
+}
