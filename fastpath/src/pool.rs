@@ -38,6 +38,13 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Number of its buffer in the pool.
+    #[inline]
+    #[must_use]
+    pub fn buffer(&self) -> u32 {
+        self.index
+    }
+
     /// Length in bytes with the virtio-net header.
     #[inline]
     #[must_use]

@@ -15,6 +15,7 @@
 //! | learn | `datapath/learn.rs` | source MAC address into `datapath/fdb.rs` |
 //! | | `datapath/multicast.rs` | IGMP and MLD snooping |
 //! | | `datapath/dhcp.rs` | DHCP requests and router solicitations that control answers |
+//! | cut-through | `datapath/cut_through.rs` | TCP handshakes between containers: whose sockets may be joined |
 //! | router | `datapath/router.rs` | frames to the gateway or from the uplink: route, NAT |
 //! | | `datapath/service.rs` | queries to the gateway and their answers |
 //! | lookup | `datapath/lookup.rs` | destination, flood, isolation |
@@ -31,6 +32,7 @@ mod admit;
 mod batch;
 mod classify;
 mod conf;
+mod cut_through;
 mod destination;
 mod dhcp;
 mod drop_reason;
@@ -120,6 +122,8 @@ pub struct State {
     pub dhcp: DhcpRequests,
     /// State of the router, once there is one.
     pub router: Option<Box<RouterState>>,
+    /// Handshakes of this round.
+    handshakes: cut_through::Handshakes,
     /// State of the tunnel, once there is one.
     tunnel: Option<Box<TunnelState>>,
     shard_spec: ShardSpec,
@@ -154,6 +158,7 @@ impl State {
             loops,
             dhcp: DhcpRequests::default(),
             router,
+            handshakes: cut_through::Handshakes::default(),
             tunnel: None,
             shard_spec: ShardSpec::SINGLE,
             is_claiming: false,
@@ -284,9 +289,11 @@ pub fn run<O: Observer>(
     dhcp::run(now, batch, io.pool, snapshot, &mut state.dhcp);
     multicast::run(now, batch, io.pool, snapshot, state);
     overlay::host::ingress(batch, io.pool, snapshot, &state.fdb);
+    cut_through::note(batch, io.pool, snapshot, &mut state.handshakes);
     router::run(now, batch, snapshot, state, io);
     lookup::run(now, batch, snapshot, &state.fdb);
     police::storm(now, batch, io.pool, snapshot);
+    cut_through::allow(batch, io.pool, snapshot, &mut state.handshakes);
     if let Some(tunnel) = &mut state.tunnel {
         overlay::path::run(now, batch, snapshot, tunnel, io);
     }

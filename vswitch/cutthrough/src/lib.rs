@@ -18,6 +18,7 @@ mod allowed;
 #[cfg(feature = "bpf")]
 mod cgroup;
 mod error;
+#[cfg_attr(not(feature = "bpf"), allow(dead_code, reason = "only programs share it"))]
 mod layout;
 #[cfg(feature = "bpf")]
 mod load;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fastpath::PortIndex;
 use vswitch_api::port_settings::isolation::Isolation;
+use vswitch_cutthrough::NetnsCookie;
 use wire::MacAddr;
 
 use super::router::RouterConf;
@@ -120,6 +121,8 @@ pub struct PortConf {
     pub isolation: Isolation,
     /// Its own addresses, from which it may ask the service.
     pub addresses: PortAddresses,
+    /// The namespace of the container behind it, where its connections to other such ports may be cut through.
+    pub cut_through: Option<NetnsCookie>,
 }
 
 impl PortConf {
@@ -129,8 +132,19 @@ impl PortConf {
         let isolation = kind.default_isolation();
         let vlans = PortVlans::access(0);
         let addresses = PortAddresses::NONE;
-        let (enabled, guard, is_shared) = (true, None, false);
-        Self { network, kind, mac, enabled, vlans, guard, is_shared, isolation, addresses }
+        let (enabled, guard, is_shared, cut_through) = (true, None, false, None);
+        Self {
+            network,
+            kind,
+            mac,
+            enabled,
+            vlans,
+            guard,
+            is_shared,
+            isolation,
+            addresses,
+            cut_through,
+        }
     }
 
     /// The uplink's port, which only routers send to.

@@ -115,6 +115,9 @@ pub const DHCP_ROUND_REQUESTS: usize = 64;
 /// Their bytes in one round.
 pub const DHCP_ROUND_BYTES: usize = DHCP_ROUND_REQUESTS * 1536;
 
+/// TCP handshakes of one round of a worker that may be cut through; those of surplus stay on the normal path.
+pub const HANDSHAKES_PER_ROUND: usize = 64;
+
 /// Burst of a token bucket as a time at its rate. It exceeds TCP's least retransmission timeout of
 /// 200 ms, so that tokens of a stall are not lost.
 pub const BURST_TIME: Duration = Duration::from_millis(250);

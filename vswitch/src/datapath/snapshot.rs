@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastpath::PortIndex;
 use vswitch_api::port_settings::isolation::Isolation;
+use vswitch_cutthrough::Allowed;
 use wire::MacAddr;
 use wire::vxlan::Vni;
 
@@ -154,6 +155,7 @@ pub struct Snapshot {
     service: Option<ServicePort>,
     names: Option<Arc<dyn NameService>>,
     tunnel: Option<Arc<TunnelConf>>,
+    allowed: Option<Arc<Allowed>>,
     /// Networks by VNI, sorted.
     vnis: Vec<(Vni, NetworkIndex)>,
     limits: Vec<PortLimits>,
@@ -403,6 +405,18 @@ impl Snapshot {
     /// The names that workers answer for, if there are any.
     pub(super) fn names(&self) -> Option<&dyn NameService> {
         self.names.as_deref()
+    }
+
+    /// The same with the table of handshakes for cut-through.
+    #[must_use]
+    pub fn with_cut_through(self, allowed: Option<Arc<Allowed>>) -> Self {
+        Self { allowed, ..self }
+    }
+
+    /// The table of handshakes, while cut-through is on.
+    #[inline]
+    pub(super) fn allowed(&self) -> Option<&Allowed> {
+        self.allowed.as_deref()
     }
 
     /// The service port, if there is one.
