@@ -1,6 +1,6 @@
 # Thin: what each target does is in scripts/. `make` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e e2e-netavark e2e-deb soak lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack bench-overlay \
+.PHONY: help build demo test e2e e2e-netavark e2e-deb soak lint tidy deny pages bench bench-quick bench-busy bench-scale bench-attack bench-overlay bench-cut-through \
   bench-docker bench-build bench-cni bench-micro loom fuzz asan doc api install uninstall deb deps clean
 
 PREFIX ?= /usr/local
@@ -15,6 +15,7 @@ BUSY_WITH := docker0,kernel-bridge,host,vswitch
 SCALE_WITH := kernel-bridge,vswitch
 ATTACK_WITH := docker0,kernel-bridge,vswitch
 OVERLAY_WITH := kernel-bridge,vswitch
+CUT_THROUGH_WITH := docker0,kernel-bridge,vswitch,vswitch-cut-through
 DOCKER_WITH := docker0,docker-vswitch
 DOCKER_ROWS := distance,tcp1,tcp4,rtt-tcp,rtt-udp,udp64,udp1400,connect,http,redis1,redis50,outside,docker-run,docker-run-dns
 
@@ -91,6 +92,9 @@ bench-attack: bench-build ## a pair while a third container attacks, beside the 
 
 bench-overlay: bench-build ## containers of two hosts over VXLAN, beside the kernel's: about 6 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --only overlay $(if $(findstring --contenders,$(BENCH)),,--contenders $(OVERLAY_WITH)) $(BENCH)
+
+bench-cut-through: bench-build ## local TCP with and without cut-through, idle and beside one process that wants a CPU: about 16 minutes
+	$(SUDO) $(TARGET)/release/vswitch-bench --only cut-through $(if $(findstring --contenders,$(BENCH)),,--contenders $(CUT_THROUGH_WITH)) $(BENCH)
 
 bench-docker: bench-build ## real containers of Docker, on docker0 and on a network of this switch: about 25 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --contenders $(DOCKER_WITH) $(if $(findstring --only,$(BENCH)),,--only $(DOCKER_ROWS)) $(BENCH)

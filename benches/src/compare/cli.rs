@@ -6,7 +6,10 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::agent::Agent;
-use crate::contender::{Build, Contender, DOCKER0, KERNEL_BRIDGE, OVS_TSO, VSWITCH};
+use crate::contender::{
+    Build, Contender, DOCKER0, KERNEL_BRIDGE, OVS_TSO, VSWITCH, VSWITCH_CUT_THROUGH,
+};
+use crate::limits::FEW_ROUNDS;
 use crate::registry;
 use crate::workload::Workload;
 
@@ -17,6 +20,7 @@ Examples:
   vswitch-bench --only tcp1,rtt-tcp --contenders docker0,vswitch --rounds 3
   vswitch-bench --only busy1,busy2 --contenders docker0,vswitch
   vswitch-bench --only scale --contenders kernel-bridge,vswitch
+  vswitch-bench --only cut-through --contenders docker0,vswitch,vswitch-cut-through
   vswitch-bench --only attack-mac,attack-udp --contenders vswitch
   vswitch-bench --contenders kernel-bridge --variant old=/tmp/old/vswitch \\
                 --variant spin='--idle spin'       builds and settings side by side
@@ -80,7 +84,7 @@ pub(crate) struct Measure {
     /// The vswitch to measure [default: the one beside this program]
     #[arg(long, value_name = "PATH", env = "VSWITCH_BIN")]
     pub(crate) vswitch: Option<PathBuf>,
-    /// A vswitch instead of the usual three: a program, options of `vswitch up`, or both, by spaces
+    /// A vswitch instead of the usual ones: a program, options of `vswitch up`, or both, by spaces
     #[arg(long, value_name = "NAME=[PATH] [ARGS]", value_parser = Variant::parse)]
     pub(crate) variant: Vec<Variant>,
     /// TCP congestion control of all
@@ -120,30 +124,32 @@ impl Measure {
     pub(crate) fn builds(&self, beside: &Path) -> Vec<Arc<Build>> {
         let usual = self.vswitch.clone().unwrap_or_else(|| beside.join("vswitch"));
         let usual = usual.canonicalize().unwrap_or(usual);
-        let build = |name: &str, program: Option<&PathBuf>, args: &[&str], is_main| {
+        let build = |name: &str, program: Option<&PathBuf>, args: &[&str], rounds_max| {
             let program = program.map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
             Arc::new(Build {
                 name: name.to_owned(),
                 program: program.unwrap_or_else(|| usual.clone()),
                 args: args.iter().map(|word| (*word).to_owned()).collect(),
-                is_main,
+                is_main: rounds_max == usize::MAX,
+                rounds_max,
             })
         };
         if self.variant.is_empty() {
             return vec![
-                build(VSWITCH, None, &["--idle", "adaptive"], true),
-                build("vswitch-spin", None, &["--idle", "spin"], false),
-                build("vswitch-epoll", None, &["--backend", "epoll"], false),
+                build(VSWITCH, None, &["--idle", "adaptive"], usize::MAX),
+                build("vswitch-spin", None, &["--idle", "spin"], FEW_ROUNDS),
+                build("vswitch-epoll", None, &["--backend", "epoll"], FEW_ROUNDS),
+                build(VSWITCH_CUT_THROUGH, None, &["--idle", "adaptive", "--cut-through"], 0),
             ];
         }
         let variants = self.variant.iter().map(|Variant { name, program, args }| {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            build(name, program.as_ref(), &args, true)
+            build(name, program.as_ref(), &args, usize::MAX)
         });
         variants.collect()
     }
 
-    /// Who takes part: those that were named, and each variant. An unknown name is an error.
+    /// Who takes part: those that were named, or all that do so unnamed, and each variant. An unknown name is an error.
     pub(crate) fn contenders(&self, beside: &Path) -> Result<Vec<Box<dyn Contender>>, String> {
         let all = registry::contenders(&self.builds(beside));
         let names: Vec<String> = all.iter().map(|c| c.name().to_owned()).collect();
@@ -155,7 +161,9 @@ impl Measure {
         chosen("contender", &names, &wanted)?;
         let is_variant = |name: &str| self.variant.iter().any(|variant| variant.name == name);
         let mut all = all;
-        if !wanted.is_empty() {
+        if wanted.is_empty() {
+            all.retain(|c| c.rounds_max() > 0);
+        } else {
             all.retain(|c| is_variant(c.name()) || wanted.iter().any(|name| name == c.name()));
         }
         Ok(all)
@@ -170,11 +178,15 @@ impl Measure {
                 names.push(name.to_owned());
             }
         }
+        names.push(registry::CUT_THROUGH.to_owned());
         let mut wanted = self.only.clone();
         if wanted.is_empty() && self.quick {
             wanted = registry::QUICK.map(str::to_owned).to_vec();
         }
         chosen("workload", &names, &wanted)?;
+        if wanted.iter().any(|name| name == registry::CUT_THROUGH) {
+            wanted.extend(registry::CUT_THROUGH_ROWS.map(str::to_owned));
+        }
         all.retain(|w| match wanted.is_empty() {
             true => !w.needs().by_name_only,
             false => wanted.iter().any(|name| name == w.key() || name == w.needs().family),

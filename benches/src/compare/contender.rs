@@ -18,6 +18,7 @@ use crate::limits::{ECHO_LIMIT, PORTS_MAX};
 use crate::shell;
 
 pub(crate) mod bridge;
+mod build;
 pub(crate) mod docker;
 pub(crate) mod host;
 pub(crate) mod ovs;
@@ -26,9 +27,9 @@ mod uplink;
 pub(crate) mod vde;
 pub(crate) mod vswitch;
 
+pub(crate) use build::Build;
 pub(crate) use underlay::Link;
 pub(crate) use uplink::Outside;
-pub(crate) use vswitch::Build;
 
 /// What is known of a contender: versions and settings, by name.
 pub(crate) type About = Map<String, Value>;
@@ -40,6 +41,7 @@ pub(crate) const KERNEL_BRIDGE: &str = "kernel-bridge";
 pub(crate) const HOST: &str = "host";
 pub(crate) const OVS_TSO: &str = "ovs-tso";
 pub(crate) const VSWITCH: &str = "vswitch";
+pub(crate) const VSWITCH_CUT_THROUGH: &str = "vswitch-cut-through";
 
 /// What a contender is, for the ratios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

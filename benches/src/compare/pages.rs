@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::result::{self, Outcome};
+use crate::result::{self, Entry, Outcome};
 use crate::table;
 
 const BEGIN: &str = "<!-- table ";
@@ -76,11 +76,9 @@ fn table(words: &str, measured: &Path) -> Result<Vec<String>> {
     for name in of.split_whitespace() {
         ensure!(outcome.entry(name).is_some(), "no contender {name}");
     }
-    // Ratios and targets need the others' figures: only switches of ours are columns there.
-    let needs_all = matches!(kind, "ratios" | "targets");
-    let is_column = |name: &str| of.is_empty() || of.split(' ').any(|chosen| chosen == name);
-    outcome.contenders.retain(|entry| needs_all && !entry.is_own || is_column(&entry.name));
-    table::sheet(kind, &outcome).with_context(|| format!("no kind {kind}, or nothing measured"))
+    let is_shown = |entry: &Entry| of.is_empty() || of.split(' ').any(|name| name == entry.name);
+    table::sheet(kind, &outcome, is_shown)
+        .with_context(|| format!("no kind {kind}, or nothing measured"))
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::agent::Attack;
-use crate::contender::vswitch::{Build, Vswitch};
-use crate::contender::{Contender, OVS_TSO, bridge, docker, host, ovs, vde};
+use crate::contender::vswitch::Vswitch;
+use crate::contender::{Build, Contender, OVS_TSO, bridge, docker, host, ovs, vde};
 use crate::workload::across::AcrossHosts;
 use crate::workload::busy::Busy;
 use crate::workload::outside::OverUplink;
 use crate::workload::{
-    Workload, attack, connect, distance, docker_run, http, idle, names, networks, redis,
+    Workload, attack, connect, distance, docker_run, http, idle, loopback, names, networks, redis,
     round_trip, scale, tcp, udp,
 };
 
@@ -47,6 +47,7 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
         Box::new(udp::NoLoss::frame(512)),
         Box::new(udp::NoLoss::frame(1400)),
         Box::new(connect::Connect),
+        Box::new(loopback::Loopback::new("loopback-connect", connect::Connect)),
         Box::new(http::Http),
         Box::new(redis::Redis::clients(1)),
         Box::new(redis::Redis::clients(50)),
@@ -118,4 +119,27 @@ pub(crate) const QUICK: [&str; 10] = [
     "http",
     "busy1-http",
     "idle200",
+];
+
+/// The name by which `--only` chooses [`CUT_THROUGH_ROWS`].
+pub(crate) const CUT_THROUGH: &str = "cut-through";
+
+/// What `make bench-cut-through` runs: rows of other families, and what the programs cost others.
+pub(crate) const CUT_THROUGH_ROWS: [&str; 16] = [
+    "tcp1",
+    "tcp4",
+    "rtt-tcp",
+    "connect",
+    "loopback-connect",
+    "http",
+    "redis1",
+    "redis50",
+    "idle2",
+    "busy1-tcp1",
+    "busy1-tcp4",
+    "busy1-rtt-tcp",
+    "busy1-connect",
+    "busy1-http",
+    "busy1-redis1",
+    "busy1-redis50",
 ];

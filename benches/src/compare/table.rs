@@ -3,15 +3,18 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
-use crate::contender::{DOCKER0, KERNEL_BRIDGE};
+use crate::contender::{DOCKER0, KERNEL_BRIDGE, VSWITCH};
 use crate::metric::Metric;
 use crate::result::{Entry, Failure, Outcome};
 use crate::stats::Spread;
-use crate::targets::{self, Against, ratio};
+use crate::targets::{self, Against, Target, ratio};
 use crate::turns;
 
 /// Where nothing was measured.
 const NONE: &str = "-";
+
+/// Corner of a table whose cells are so.
+const SPREAD: &str = "median (smallest-largest)";
 
 /// One table.
 #[derive(Debug)]
@@ -79,14 +82,19 @@ impl Sheet {
     }
 }
 
-/// One table of a page, by its kind; none where nothing was measured.
-pub(crate) fn sheet(kind: &str, outcome: &Outcome) -> Option<Vec<String>> {
-    let own = outcome.contenders.iter().find(|entry| entry.is_own);
+/// One table of a page, by its kind and with the contenders that are shown; none where nothing was measured.
+pub(crate) fn sheet(
+    kind: &str,
+    outcome: &Outcome,
+    is_shown: impl Fn(&Entry) -> bool,
+) -> Option<Vec<String>> {
+    let shown: Vec<&Entry> = outcome.contenders.iter().filter(|entry| is_shown(entry)).collect();
+    let own: Vec<&Entry> = shown.iter().copied().filter(|entry| entry.is_own).collect();
     let sheet = match kind {
-        "measured" => measured(outcome),
-        "medians" => by_contender(outcome, "median", |spread| number(spread.median)),
-        "ratios" => ratios(outcome, own?),
-        "targets" => against_targets(outcome),
+        "measured" => by_contender(outcome, &shown, SPREAD, cell),
+        "medians" => by_contender(outcome, &shown, "median", |spread| number(spread.median)),
+        "ratios" => ratios(outcome, own.first()?),
+        "targets" => against_targets(outcome, &own),
         _ => return None,
     };
     (!sheet.rows.is_empty()).then(|| sheet.without_empty_columns().lines())
@@ -94,8 +102,9 @@ pub(crate) fn sheet(kind: &str, outcome: &Outcome) -> Option<Vec<String>> {
 
 fn sheets(outcome: &Outcome) -> Vec<Sheet> {
     let mut sheets = vec![measured(outcome)];
-    sheets.extend(outcome.contenders.iter().filter(|e| e.is_own).map(|own| ratios(outcome, own)));
-    sheets.push(against_targets(outcome));
+    let own: Vec<&Entry> = outcome.contenders.iter().filter(|entry| entry.is_own).collect();
+    sheets.extend(own.iter().map(|own| ratios(outcome, own)));
+    sheets.push(against_targets(outcome, &own));
     sheets.extend(not_run(outcome));
     sheets.retain(|sheet| !sheet.rows.is_empty());
     sheets
@@ -124,37 +133,44 @@ fn about(outcome: &Outcome) -> Vec<(String, String)> {
 }
 
 fn measured(outcome: &Outcome) -> Sheet {
-    let entries = outcome.contenders.iter();
-    let note = turns::sentence(
-        entries.flat_map(|entry| entry.turns.iter().map(|turn| (entry.name.as_str(), turn))),
-    );
-    Sheet { note, ..by_contender(outcome, "median (smallest-largest)", cell) }
+    let entries: Vec<&Entry> = outcome.contenders.iter().collect();
+    let turns = entries.iter().flat_map(|entry| entry.turns.iter().map(|t| (&entry.name[..], t)));
+    Sheet { note: turns::sentence(turns), ..by_contender(outcome, &entries, SPREAD, cell) }
 }
 
-fn by_contender(outcome: &Outcome, corner: &str, cell: impl Fn(Spread) -> String) -> Sheet {
-    let names = outcome.contenders.iter().map(|entry| match &entry.cannot_run {
+fn by_contender(
+    outcome: &Outcome,
+    shown: &[&Entry],
+    corner: &str,
+    cell: impl Fn(Spread) -> String,
+) -> Sheet {
+    let names = shown.iter().map(|entry| match &entry.cannot_run {
         Some(_) => format!("{} (cannot run)", entry.name),
         None => entry.name.clone(),
     });
     let mut headers = vec![corner.to_owned()];
     headers.extend(names);
     let rows = outcome.metrics.iter().filter_map(|metric| {
-        let shown = |entry: &Entry| entry.spread(&metric.key).map_or(NONE.to_owned(), &cell);
-        let cells: Vec<String> = outcome.contenders.iter().map(shown).collect();
+        let of = |entry: &&Entry| entry.spread(&metric.key).map_or(NONE.to_owned(), &cell);
+        let cells: Vec<String> = shown.iter().map(of).collect();
         let any = cells.iter().any(|cell| cell != NONE);
         any.then(|| [vec![named(metric)], cells].concat())
     });
     Sheet { title: "Measured".to_owned(), headers, rows: rows.collect(), note: None }
 }
 
-/// Of a contender of ours to the others, with a verdict where there is a target.
+/// Of a contender of ours to the others, with a verdict where there is a target. A variant of the switch is
+/// put beside the switch itself, too.
 fn ratios(outcome: &Outcome, own: &Entry) -> Sheet {
+    let is_variant = own.name != VSWITCH && outcome.entry(VSWITCH).is_some();
     let rows = outcome.metrics.iter().filter_map(|metric| {
         let value = own.spread(&metric.key)?.median;
         let judged = |against, other| {
             let ratio = ratio(value, other)?;
-            let target =
-                targets::ALL.iter().find(|t| (t.metric, t.against) == (&metric.key, against));
+            let is_it = |t: &&Target| {
+                (t.metric, t.against) == (&metric.key, against) && t.is_for(&own.name)
+            };
+            let target = targets::ALL.iter().find(is_it);
             let verdict = target.map_or("", |target| target.verdict(metric.better, ratio).word());
             Some(format!("{ratio:.2} {verdict}"))
         };
@@ -165,32 +181,36 @@ fn ratios(outcome: &Outcome, own: &Entry) -> Sheet {
         let best = outcome.best_user_space(metric).and_then(|(entry, other)| {
             Some(format!("{} {}", judged(Against::BestUserSpace, other)?.trim(), entry.name))
         });
-        let cells = [to(DOCKER0), to(KERNEL_BRIDGE), best]
-            .map(|cell| cell.map_or(NONE.to_owned(), |cell| cell.trim().to_owned()));
+        let mut cells = vec![to(DOCKER0), to(KERNEL_BRIDGE), best];
+        cells.extend(is_variant.then(|| to(VSWITCH)));
+        let trimmed = |cell: Option<String>| cell.map_or(NONE.to_owned(), |c| c.trim().to_owned());
+        let cells: Vec<String> = cells.into_iter().map(trimmed).collect();
         let any = cells.iter().any(|cell| cell != NONE);
-        any.then(|| [vec![named(metric), number(value)], cells.to_vec()].concat())
+        any.then(|| [vec![named(metric), number(value)], cells].concat())
     });
-    let headers =
-        ["", own.name.as_str(), "to docker0", "to kernel-bridge", "to best in user space"];
+    let mut headers =
+        vec!["", own.name.as_str(), "to docker0", "to kernel-bridge", "to best in user space"];
+    headers.extend(is_variant.then_some("to vswitch"));
     Sheet {
         title: format!("Ratios of {}", own.name),
-        headers: headers.map(str::to_owned).to_vec(),
+        headers: headers.into_iter().map(str::to_owned).collect(),
         rows: rows.collect(),
         note: None,
     }
 }
 
-fn against_targets(outcome: &Outcome) -> Sheet {
-    let own: Vec<_> = outcome.contenders.iter().filter(|entry| entry.is_own).collect();
+fn against_targets(outcome: &Outcome, own: &[&Entry]) -> Sheet {
     let mut headers =
         ["target", "measured as", "at least or most", "reach for"].map(str::to_owned).to_vec();
     headers.extend(own.iter().map(|entry| entry.name.clone()));
-    let rows = targets::ALL.iter().filter_map(|target| {
+    let is_shown = |target: &&Target| own.iter().any(|entry| target.is_for(&entry.name));
+    let rows = targets::ALL.iter().filter(is_shown).filter_map(|target| {
         let metric = target.described(outcome)?;
         let reach = target.reach.map_or(NONE.to_owned(), |reach| format!("{reach}"));
         let mut row =
             vec![metric.title.clone(), target.against(), format!("{}", target.least), reach];
         row.extend(own.iter().map(|entry| match target.value(outcome, &entry.name) {
+            _ if !target.is_for(&entry.name) => NONE.to_owned(),
             None => "not measured".to_owned(),
             Some(value) => {
                 format!("{} {}", number(value), target.verdict(metric.better, value).word())

@@ -26,6 +26,7 @@ pub(crate) mod distance;
 pub(crate) mod docker_run;
 pub(crate) mod http;
 pub(crate) mod idle;
+pub(crate) mod loopback;
 pub(crate) mod names;
 pub(crate) mod networks;
 pub(crate) mod outside;

@@ -31,7 +31,10 @@ fn variants_are_programs_options_or_both() {
 #[test]
 fn all_take_part_unless_some_are_named() {
     let all = names("vswitch-bench");
-    assert_eq!(all.len(), 10, "{all:?}");
+    assert_eq!(all.len(), 9, "{all:?}");
+    for named_only in ["docker-vswitch", "vswitch-cut-through"] {
+        assert!(!all.iter().any(|name| name == named_only), "{all:?}");
+    }
     assert_eq!(names("vswitch-bench --contenders vde,docker0"), ["docker0", "vde"]);
     assert_eq!(names("vswitch-bench --quick"), ["docker0", "kernel-bridge", "ovs-tso", "vswitch"]);
     let words = "vswitch-bench --quick --variant a=--workers --variant b=./b";
@@ -71,4 +74,20 @@ fn long_families_run_only_where_they_are_named() {
     assert_eq!(keys("vswitch-bench --only attack,tcp1").len(), 6);
     assert_eq!(keys("vswitch-bench --only busy2-http"), ["busy2-http"]);
     assert_eq!(keys("vswitch-bench --only attack-arp"), ["attack-arp"]);
+}
+
+#[test]
+fn cut_through_is_measured_by_rows_of_other_families() {
+    let keys = |words: &str| -> Vec<String> {
+        let workloads = measure(words).workloads().expect("known names");
+        workloads.iter().map(|w| w.key().to_owned()).collect()
+    };
+    assert_eq!(keys("vswitch-bench --only cut-through"), crate::registry::CUT_THROUGH_ROWS);
+    let more = keys("vswitch-bench --only udp64,cut-through");
+    assert_eq!(more.len(), crate::registry::CUT_THROUGH_ROWS.len() + 1);
+    let words = "vswitch-bench --contenders vswitch-cut-through,vswitch,docker0";
+    assert_eq!(names(words), ["docker0", "vswitch", "vswitch-cut-through"]);
+    let builds = measure(words).builds(Path::new("/there"));
+    let build = builds.iter().find(|build| build.name == "vswitch-cut-through").expect("a build");
+    assert_eq!(build.args, ["--idle", "adaptive", "--cut-through"]);
 }

@@ -1,6 +1,6 @@
 //! The switch of this project: its daemon in a namespace that plays the host.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -11,26 +11,14 @@ use testkit::Netns;
 
 use super::underlay::{self, Underlay};
 use super::uplink::Uplink;
-use super::{About, Contender, Endpoint, Kind, Link, Outside};
+use super::{About, Build, Contender, Endpoint, Kind, Link, Outside};
 use crate::cgroup::Group;
-use crate::limits::FEW_ROUNDS;
 use crate::sandboxes::Sandboxes;
 use crate::shell::{self, Job};
 use crate::workload::{PUBLISHED, published_as};
 
 /// The network over two hosts.
 const OVERLAY: &str = "overlay";
-
-/// A program and how it is started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Build {
-    pub(crate) name: String,
-    pub(crate) program: PathBuf,
-    /// Options of `vswitch up`.
-    pub(crate) args: Vec<String>,
-    /// Whether it takes part in all rounds, and in the loads over the uplink.
-    pub(crate) is_main: bool,
-}
 
 #[derive(Debug)]
 pub(crate) struct Vswitch {
@@ -80,6 +68,7 @@ impl Run {
 
 impl Daemon {
     fn start(build: &Build, host: &Netns, args: &[&str]) -> Result<Self> {
+        build.ensure_known()?;
         let dir = TempDir::with_prefix("vswb-").context("folder for the daemon")?;
         let mut command = command_of(host, &dir, &build.program);
         command.args(["up", "--bridge", "br0", "--state-dir"]).arg(dir.path().join("state"));
@@ -108,7 +97,7 @@ impl Contender for Vswitch {
     }
 
     fn rounds_max(&self) -> usize {
-        if self.build.is_main { usize::MAX } else { FEW_ROUNDS }
+        self.build.rounds_max
     }
 
     fn start(&mut self) -> Result<()> {
@@ -244,11 +233,15 @@ impl Contender for Vswitch {
     }
 }
 
-/// What a daemon says of itself. `command` leads to it.
+/// What a daemon says of itself, `command` leads to it; an error where it lacks what the build is to be measured with.
 pub(super) fn describe(command: &mut Command, build: &Build) -> Result<About> {
     let text = shell::run(command.args(["--format", "json", "status"]))?;
     let status: Value = serde_json::from_str(&text).context("answer of status")?;
+    build.ensure_on(&status)?;
     let mut about = About::new();
+    if let Some(state) = status["cut_through"]["state"].as_str() {
+        about.insert("cut_through".into(), state.into());
+    }
     for key in ["version", "backend", "backend_reason", "workers", "idle"] {
         about.insert(key.to_owned(), status[key].clone());
     }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::{pages, render};
-use crate::table::tests::outcome;
+use crate::table::tests::with_cut_through;
 
 #[test]
 fn the_pages_are_made_from_the_runs() {
@@ -18,7 +18,7 @@ fn the_pages_are_made_from_the_runs() {
 /// The lines of one table.
 fn made(marker: &str) -> Result<Vec<String>, String> {
     let folder = tempfile::tempdir().expect("folder");
-    outcome().save(&folder.path().join("run.json")).expect("saved");
+    with_cut_through().save(&folder.path().join("run.json")).expect("saved");
     let page = format!("prose\n<!-- table {marker} -->\nold\n<!-- end of table -->\nmore prose\n");
     let text = render(&page, folder.path()).map_err(|error| format!("{error:#}"))?;
     assert!(text.starts_with("prose\n<!-- table ") && text.ends_with("-->\nmore prose\n"));
@@ -41,6 +41,22 @@ fn a_column_without_figures_is_left_out() {
     let lines = made("ratios run tcp1 of vswitch").expect("a table");
     assert_eq!(lines[0], "|  | vswitch | to docker0 | to best in user space |");
     assert_eq!(lines[2..], ["| TCP 1 stream, Gb/s | 16.0 | 0.80 MISSED | 2.00 met ovs-tso |"]);
+}
+
+#[test]
+fn a_column_of_a_variant_has_ratios_to_the_switch_and_its_own_targets() {
+    let lines = made("ratios run tcp1 connect of vswitch-cut-through").expect("a table");
+    let header = "|  | vswitch-cut-through | to docker0 | to best in user space | to vswitch |";
+    assert_eq!(lines[0], header);
+    assert_eq!(lines[3], "| connections, 1/s | 94.0 | - | - | 0.94 MISSED |");
+    let lines = made("targets run tcp1 connect of vswitch-cut-through").expect("a table");
+    assert_eq!(
+        lines[2..],
+        [
+            "| TCP 1 stream | ratio to docker0 | 1.1 | 1.05 MISSED |",
+            "| connections | ratio to vswitch | 0.95 | 0.94 MISSED |",
+        ]
+    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use clap::Parser as _;
+
 use super::{refusal, step_seconds, steps};
 use crate::workload::Times;
 use crate::{contender, workload};
@@ -29,10 +31,8 @@ fn everything_is_measured_as_often_as_it_should() {
 
 #[test]
 fn the_budgets_hold() {
-    let builds = ["vswitch", "vswitch-spin", "vswitch-epoll"].map(|name| {
-        let (name, program, is_main) = (name.to_owned(), "vswitch".into(), name == "vswitch");
-        std::sync::Arc::new(contender::Build { name, program, args: Vec::new(), is_main })
-    });
+    let measure = crate::cli::Cli::try_parse_from(["vswitch-bench"]).expect("parsed").measure;
+    let builds = measure.builds(std::path::Path::new("/there"));
     let contenders = crate::registry::contenders(&builds);
     let mut workloads = crate::registry::workloads();
     workloads.retain(|w| !w.needs().by_name_only);
@@ -67,6 +67,11 @@ fn the_budgets_hold() {
     let usual = ["docker0", "kernel-bridge", "host", "vswitch"];
     let busy = seconds(5, false, &usual, &busy);
     assert!(busy < 25.0 * 60.0, "{busy} s");
+    let mut cut_through = crate::registry::workloads();
+    cut_through.retain(|w| crate::registry::CUT_THROUGH_ROWS.contains(&w.key()));
+    let compared = ["docker0", "kernel-bridge", "vswitch", "vswitch-cut-through"];
+    let cut_through = seconds(5, false, &compared, &cut_through);
+    assert!(cut_through < 17.0 * 60.0, "{cut_through} s");
 }
 
 #[test]
@@ -76,6 +81,7 @@ fn scale_runs_where_two_can_be_up_side_by_side() {
         program: "vswitch".into(),
         args: Vec::new(),
         is_main: true,
+        rounds_max: usize::MAX,
     };
     let workloads = crate::registry::workloads();
     let scale = workloads.iter().find(|w| w.key() == "scale10").expect("a workload");

@@ -61,6 +61,33 @@ fn the_markdown_has_medians_spreads_ratios_and_verdicts() {
     assert!(text.contains("| 0.5 | - | not measured |"), "{text}");
 }
 
+/// The same with a second switch of ours, which has targets of its own.
+pub(crate) fn with_cut_through() -> Outcome {
+    let mut outcome = outcome();
+    let mut entry = outcome.contenders[3].clone();
+    entry.name = "vswitch-cut-through".to_owned();
+    entry.values = [("tcp1.gbps", 21.0), ("connect.per_s", 94.0)]
+        .map(|(key, value)| (key.to_owned(), vec![value]))
+        .into();
+    outcome.contenders.push(entry);
+    outcome.contenders[3].values.insert("connect.per_s".to_owned(), vec![100.0]);
+    outcome.metrics.push(Metric::higher("connect.per_s".into(), "connections".into(), "1/s"));
+    outcome
+}
+
+#[test]
+fn a_variant_stands_beside_the_switch_and_its_own_targets() {
+    let text = markdown(&with_cut_through());
+    let (_, after) = text.split_once("## Ratios of vswitch-cut-through").expect("ratios");
+    assert!(after.contains("| to best in user space | to vswitch |"), "{after}");
+    assert!(after.contains("| 21.0 | 1.05 MISSED | - | 2.62 ovs-tso | 1.31 |"), "{after}");
+    assert!(after.contains("| connections, 1/s | 94.0 | - | - | - | 0.94 MISSED |"), "{after}");
+    let row = "| TCP 1 stream | ratio to docker0 | 1.1 | - |";
+    assert!(after.contains(&format!("{row} 0.80 MISSED | - |")), "{after}");
+    assert!(after.contains(&format!("{row} - | 1.05 MISSED |")), "{after}");
+    assert!(after.contains("| ratio to vswitch | 0.95 | - | - | 0.94 MISSED |"), "{after}");
+}
+
 #[test]
 fn who_cannot_run_is_shown_with_the_reason() {
     for shown in [markdown(&outcome()), text(&outcome())] {

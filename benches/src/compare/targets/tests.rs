@@ -52,10 +52,29 @@ fn what_was_not_measured_has_no_value() {
 }
 
 #[test]
+fn the_switch_with_cut_through_has_targets_of_its_own() {
+    let of = |metric: &str, own: &str| -> Vec<f64> {
+        let mut found: Vec<_> = ALL.iter().filter(|t| t.metric == metric).collect();
+        found.retain(|t| t.is_for(own) && t.against == super::DOCKER);
+        found.into_iter().map(|t| t.least).collect()
+    };
+    assert_eq!(of("tcp4.gbps", "vswitch-cut-through"), [2.0]);
+    for own in ["vswitch", "vswitch-spin", "old"] {
+        assert_eq!(of("tcp4.gbps", own), [0.85], "{own}");
+    }
+    assert!(of("udp64.kpps", "vswitch-cut-through").is_empty());
+    let rows = crate::registry::CUT_THROUGH_ROWS;
+    for target in ALL.iter().filter(|t| t.own.is_some()) {
+        let row = target.metric.split('.').next().expect("a row");
+        assert!(rows.contains(&row), "{row} is not measured with cut-through");
+    }
+}
+
+#[test]
 fn no_target_is_given_twice() {
     for (number, target) in ALL.iter().enumerate() {
         let is_same = |other: &&super::Target| {
-            (other.metric, other.against) == (target.metric, target.against)
+            (other.metric, other.against, other.own) == (target.metric, target.against, target.own)
         };
         assert_eq!(ALL.iter().position(|t| is_same(&t)), Some(number), "{}", target.metric);
     }

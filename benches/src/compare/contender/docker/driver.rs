@@ -27,6 +27,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn start(daemon: &Daemon, build: &Arc<Build>) -> Result<Self> {
+        build.ensure_known()?;
         let dir = TempDir::with_prefix("vswb-").context("folder for the switch")?;
         let group = Group::service("vswitch");
         let mut command = command(daemon, build, &dir);
