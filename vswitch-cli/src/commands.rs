@@ -3,6 +3,7 @@
 pub(crate) mod attach;
 pub(crate) mod completions;
 pub(crate) mod conntrack;
+pub(crate) mod cut_through;
 pub(crate) mod detach;
 pub(crate) mod dns;
 pub(crate) mod doctor;

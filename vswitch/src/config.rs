@@ -5,6 +5,7 @@
 //! refuses values that are out of range, so a [`Config`] needs no further checks.
 
 mod cpus;
+mod cut_through;
 mod dns;
 mod file;
 mod glob;
@@ -19,6 +20,7 @@ mod uplink;
 use std::path::{Path, PathBuf};
 
 pub use cpus::Cpus;
+pub use cut_through::{CgroupPath, CutThroughAllow};
 pub use dns::{Dns, DnsServer};
 pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 pub use file::ConfigError;
@@ -119,6 +121,12 @@ settings! {
     node, "node", text: NodeName;
     /// `registry`: URL of the registry that the nodes of overlay networks share.
     registry, "registry", text: RegistryUrl;
+    /// `cut_through`: local TCP connections go from socket to socket, in all networks that do not say otherwise.
+    cut_through, "cut_through", flag: bool;
+    /// `cut_through_allow`: `wrong-fionread`.
+    cut_through_allow, "cut_through_allow", text: CutThroughAllow;
+    /// `cut_through_cgroup`: the cgroup whose sockets may be cut through.
+    cut_through_cgroup, "cut_through_cgroup", text: CgroupPath;
 }
 
 impl Settings {
@@ -189,6 +197,12 @@ pub struct Config {
     pub node: Option<NodeName>,
     /// Registry that the nodes of overlay networks share; absent: their peers are static. Never without an underlay.
     pub registry: Option<RegistryUrl>,
+    /// Whether TCP connections are cut through in networks that do not say otherwise.
+    pub cut_through: bool,
+    /// A fault of the kernel with which cut-through starts nonetheless.
+    pub cut_through_allow: Option<CutThroughAllow>,
+    /// The cgroup whose sockets may be cut through; absent: the root.
+    pub cut_through_cgroup: Option<CgroupPath>,
 }
 
 impl Config {
@@ -223,6 +237,9 @@ impl Config {
             vxlan_port: settings.vxlan_port.unwrap_or_default(),
             node: settings.node,
             registry: settings.registry,
+            cut_through: settings.cut_through.unwrap_or_default(),
+            cut_through_allow: settings.cut_through_allow,
+            cut_through_cgroup: settings.cut_through_cgroup,
         }
     }
 

@@ -14,6 +14,7 @@
 //! | [`upkeep`] | restores parts of the switch that other programs remove |
 //! | [`uplink`] | follows the host's routes and neighbours |
 //! | [`snat_blocks`], [`block_requests`], [`block_share`], [`socket_shares`] | claims SNAT ports on the host for the workers |
+//! | [`cut_through`] | starts the programs of cut-through, and shows their connections |
 //! | [`service`] | starts the service port |
 //! | [`events`] | handles the events of the workers |
 //! | [`dhcp`] | answers hosts that configure themselves |
@@ -36,6 +37,7 @@ mod cleanup;
 mod connect;
 mod conntrack;
 mod containers;
+mod cut_through;
 mod detach;
 mod dhcp;
 mod dns;

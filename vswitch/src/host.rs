@@ -10,6 +10,7 @@
 //! | UDP sockets of the tunnel port on the underlay | `fastpath::udp`, [`underlay`] | closing them |
 //! | the service's namespace with a TAP and sockets | [`service`] | closing them |
 //! | the text of a container's `resolv.conf` in its engine's folder | `control::containers` | detach |
+//! | programs of cut-through on a cgroup | `control::cut_through`, noted in [`cut_through_note`] | `down`, also after a crash |
 //! | `lo` up in a container's namespace | [`container`] | never: the namespace is the container's |
 //!
 //! Nothing else changes: no other firewall, no kernel bridge, no other file outside the state directory,
@@ -23,6 +24,7 @@
 pub(crate) mod bridge;
 pub(crate) mod conntrack;
 pub(crate) mod container;
+pub(crate) mod cut_through_note;
 pub(crate) mod departures;
 pub(crate) mod dying;
 mod error;

@@ -61,6 +61,7 @@ impl Scrape {
         self.workers(&mut text);
         self.drops(&mut text);
         self.dns(&mut text);
+        self.cut_through(&mut text);
         self.limits(&mut text);
         text.finish()
     }
@@ -221,6 +222,13 @@ impl Scrape {
 
     fn dns(&self, text: &mut Exposition) {
         for (metric, (_, value)) in DnsCounters::METRICS.iter().zip(self.stats.dns.values()) {
+            text.family(metric.name, metric.kind, metric.help);
+            text.sample(metric.name, &[], value);
+        }
+    }
+
+    fn cut_through(&self, text: &mut Exposition) {
+        for (metric, value) in self.stats.cut_through.values() {
             text.family(metric.name, metric.kind, metric.help);
             text.sample(metric.name, &[], value);
         }

@@ -201,7 +201,12 @@ async fn run(config: Config, mut told: impl FnMut(Stage<'_>)) -> Result<(), Serv
     tracing::info!("shutting down");
     told(Stage::Ending { within: control.end_time_max() });
     control.end().await;
-    drop((note, plugin));
+    match note {
+        // `down` finds what stays by it.
+        Ok(note) if control.has_cut_through_left() => note.keep(),
+        note => drop(note),
+    }
+    drop(plugin);
     plugin_note::remove(config.state_dir.path());
     // The socket's file goes last, so that its removal means that the host is restored.
     drop(socket);

@@ -192,7 +192,7 @@ impl Row for Connection {
         Field::text("SERVER", server).wide(),
         Field::text("ORIGINAL", |row| tuple(&row.original)),
         Field::text("TRANSLATED", translated),
-        Field::text("STATE", |row| row.state.to_string()),
+        Field::text("STATE", state),
         Field::number("IDLE", |row| row.idle_s, human::seconds),
         Field::number("FRAMES", |row: &Self| row.frames, human::count).wide(),
         Field::number("BYTES", |row| row.bytes, human::bytes),
@@ -221,6 +221,14 @@ fn said(flushed: &Flushed) -> String {
     match flushed.connections {
         1 => "1 connection is deleted\n".to_owned(),
         count => format!("{count} connections are deleted\n"),
+    }
+}
+
+/// The state, and whether its data goes past the switch.
+fn state(row: &Connection) -> String {
+    match row.cut_through {
+        true => format!("{} [CUT-THROUGH]", row.state),
+        false => row.state.to_string(),
     }
 }
 

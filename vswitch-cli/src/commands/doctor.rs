@@ -118,6 +118,7 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
     let has_registry = status.as_ref().is_ok_and(|status| status.registry.is_some());
     let registry = if has_registry { Some(client.wait(client.registry())?) } else { None };
     rows.extend(checks::registry(on_underlay.is_some(), registry.as_ref()));
+    rows.extend(checks::cut_through(status.as_ref().ok().map(|status| &status.cut_through)));
     rows.push(checks::daemon(&global.socket(), status));
     Ok(rows)
 }

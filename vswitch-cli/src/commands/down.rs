@@ -57,9 +57,13 @@ impl DownArgs {
         };
         let process = pid.and_then(|pid| Some((watch(pid)?, ports(&client, pid))));
         let asked = client.wait(client.shutdown());
+        let left = match &asked {
+            Ok(Some(answer)) => answer.left.clone(),
+            _ => Vec::new(),
+        };
         match (&process, asked) {
-            (Some((process, ports)), Ok(())) => await_end(process, ports, &socket)?,
-            (None, Ok(())) => {}
+            (Some((process, ports)), Ok(_)) => await_end(process, ports, &socket)?,
+            (None, Ok(_)) => {}
             // It may have ended, or died, since it was connected to.
             (Some((process, _)), Err(error)) if !has_ended(process, DYING_MAX)? => {
                 return Err(error.into());
@@ -72,6 +76,9 @@ impl DownArgs {
         }
         let done = format!("the switch at {} is down", socket.display());
         output::done(global.format, &done)?;
+        if !left.is_empty() {
+            output::print_error(&format!("left on the host: {}\n", left.join(", ")));
+        }
         Ok(ExitCode::SUCCESS)
     }
 

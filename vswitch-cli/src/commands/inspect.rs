@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use ipnet::IpNet;
+use vswitch_api::cut_through::PortCutThrough;
 use vswitch_api::port::{Port, PortDetail};
 use vswitch_api::publish::Publication;
 
@@ -86,6 +87,8 @@ fn render(detail: &PortDetail, defaults: &Defaults) -> String {
         ("labels", table::list(labels)),
     ];
     let settings = port_settings::rows(&detail.settings, defaults);
+    let cut_through = detail.cut_through.iter().map(|it| ("cut-through", cut_through(it)));
+    let facts = facts.into_iter().chain(cut_through);
     table::pairs(identity.into_iter().chain(addresses).chain(facts).chain(settings).chain(counted))
 }
 
@@ -99,6 +102,17 @@ fn namespace(detail: &PortDetail) -> String {
     match detail.netns_path.as_os_str().is_empty() {
         true => shown,
         false => format!("{shown} ({})", detail.netns_path.display()),
+    }
+}
+
+/// Connections that are cut through, and whether new ones will be.
+fn cut_through(port: &PortCutThrough) -> String {
+    let PortCutThrough { allowed, connections, sent_bytes, received_bytes } = *port;
+    let (sent, received) = (human::bytes(sent_bytes), human::bytes(received_bytes));
+    let running = format!("{connections} connections, {sent} sent, {received} received");
+    match allowed {
+        true => running,
+        false => format!("{running}; new ones pass the switch"),
     }
 }
 

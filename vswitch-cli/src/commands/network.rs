@@ -176,6 +176,7 @@ fn inspect(detail: &NetworkDetail, reserved: &[ReservedAddress]) -> String {
         ("dhcp", on(detail.dhcp)),
         ("ra", on(detail.ra)),
         ("isolated ports", if detail.isolated_ports { "yes" } else { "no" }.to_owned()),
+        ("cut-through", if detail.cut_through { "yes" } else { "no" }.to_owned()),
         ("reachable from", table::list(&detail.reachable_from)),
         ("containers", network.ports.to_string()),
     ];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap_complete::ArgValueCompleter;
-use vswitch_api::stats::{PortStats, Stats, WorkerStats};
+use vswitch_api::stats::{CutThroughCounters, PortStats, Stats, WorkerStats};
 
 use crate::client::Named;
 use crate::commands::ls;
@@ -106,6 +106,7 @@ impl View {
             None => {
                 shown.push('\n');
                 shown += &render_workers(&stats.workers);
+                shown += &render_cut_through(&stats.cut_through);
                 &stats.drops
             }
         };
@@ -181,6 +182,17 @@ fn render_workers(workers: &[WorkerStats]) -> String {
         std::iter::once(metric.field.to_owned()).chain(counts)
     });
     table::table(columns, cells)
+}
+
+/// A row for each counter of cut-through that is not zero; nothing if none is.
+fn render_cut_through(counters: &CutThroughCounters) -> String {
+    let counted: Vec<_> = counters.values().filter(|(_, value)| *value > 0).collect();
+    if counted.is_empty() {
+        return String::new();
+    }
+    let cells =
+        counted.into_iter().map(|(metric, value)| [metric.field.to_owned(), human::count(value)]);
+    format!("\n{}", table::table([Text("CUT-THROUGH"), Number("COUNT")], cells))
 }
 
 /// Rates between two responses. A new port counts from zero, and so does one whose counters went

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use vswitch_api::cut_through::{CutThroughState, CutThroughStatus};
 use vswitch_api::limits::Limit;
 use vswitch_api::overlay::UnderlayStatus;
 use vswitch_api::registry::RegistrySummary;
@@ -59,6 +60,7 @@ fn render(status: &Status) -> String {
         ("containers", status.ports.to_string()),
         ("state", status.state_dir.clone()),
         ("dns", dns(status)),
+        ("cut-through", cut_through(&status.cut_through)),
     ];
     let uplinks = (0..).zip(&status.uplinks).flat_map(|(at, it)| uplink(it, at == 0));
     let hints = status.uplink_hints.iter().map(|hint| ("hint", table::warning(hint)));
@@ -91,6 +93,25 @@ fn dns(status: &Status) -> String {
     match &dns.resolv_conf {
         Some(path) => format!("on, upstream {servers} ({path})"),
         None => format!("on, upstream {servers}"),
+    }
+}
+
+/// Whether local TCP connections go from socket to socket, and how many.
+fn cut_through(status: &CutThroughStatus) -> String {
+    let connections = match status.connections {
+        1 => "1 connection".to_owned(),
+        count => format!("{count} connections"),
+    };
+    match (status.state, &status.cgroup) {
+        (CutThroughState::On, Some(cgroup)) if status.counts_fionread == Some(false) => {
+            format!("on, {connections}, cgroup {cgroup}, with wrong FIONREAD")
+        }
+        (CutThroughState::On, Some(cgroup)) => format!("on, {connections}, cgroup {cgroup}"),
+        (CutThroughState::On, None) => format!("on, {connections}"),
+        (CutThroughState::Off | CutThroughState::Unknown, _) => {
+            table::alert(format_args!("off: {}", status.reason.as_deref().unwrap_or("unknown")))
+        }
+        (CutThroughState::NotAsked, _) => "not asked for".to_owned(),
     }
 }
 
@@ -250,6 +271,7 @@ port       a       8192  ports     -  an attach is refused
             }),
             underlay: None,
             registry: None,
+            cut_through: CutThroughStatus::default(),
         }
     }
 
@@ -259,21 +281,36 @@ port       a       8192  ports     -  an attach is refused
         assert_eq!(
             render(&status),
             "\
-version     0.1.0
-pid         42
-uptime      1h 1m
-faults      none
-backend     epoll (kernel.io_uring_disabled is 2)
-workers     1 (on processor 3)
-scheduling  normal (asked for by --scheduling normal)
-idle        adaptive, sleeping: other processes leave only 0.4 of 2 processors
-bridge      br0
-networks    1
-containers  200
-state       /var/lib/vswitch
-dns         on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
+version      0.1.0
+pid          42
+uptime       1h 1m
+faults       none
+backend      epoll (kernel.io_uring_disabled is 2)
+workers      1 (on processor 3)
+scheduling   normal (asked for by --scheduling normal)
+idle         adaptive, sleeping: other processes leave only 0.4 of 2 processors
+bridge       br0
+networks     1
+containers   200
+state        /var/lib/vswitch
+dns          on, upstream 192.0.2.1:53, 192.0.2.2:53 (/etc/resolv.conf)
+cut-through  not asked for
 "
         );
+    }
+
+    #[test]
+    fn cut_through_is_on_or_off_with_its_reason() {
+        let shown = |json: serde_json::Value| {
+            crate::output::painted(&cut_through(&serde_json::from_value(json).unwrap()), false)
+        };
+        let on = serde_json::json!({"state": "on", "cgroup": "/c", "counts_fionread": true, "connections": 1});
+        assert_eq!(shown(on), "on, 1 connection, cgroup /c");
+        let wrong = serde_json::json!({"state": "on", "cgroup": "/c", "counts_fionread": false, "connections": 2});
+        assert_eq!(shown(wrong), "on, 2 connections, cgroup /c, with wrong FIONREAD");
+        let off =
+            serde_json::json!({"state": "off", "reason": "there is no cgroup2", "connections": 0});
+        assert_eq!(shown(off), "off: there is no cgroup2");
     }
 
     #[test]
@@ -309,7 +346,7 @@ underlay     192.0.2.1:4789, node n1
             let shown = crate::output::painted(&render(&Status { registry, ..status() }), false);
             shown.lines().last().unwrap().to_owned()
         };
-        let url = "registry    etcd://192.0.2.9:2379/vswitch";
+        let url = "registry     etcd://192.0.2.9:2379/vswitch";
         assert_eq!(shown(true, None, 0), format!("{url}, connected"));
         let refused = shown(false, Some("connection refused"), 2);
         let faults = "2 faults (see `vswitch registry status`)";

@@ -11,9 +11,9 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use vswitch::config::{
-    Ageing, BackendChoice, Config, ConfigError, Cpus, Dns, DnsServer, Glob, IdlePolicy, IfName,
-    MetricsAddr, Mtu, Multicast, NodeName, SchedulingChoice, Settings, SnatPorts, SocketPath,
-    StateDir, Subnet4, Subnet6, Underlay, Uplink, VxlanPort, Workers,
+    Ageing, BackendChoice, CgroupPath, Config, ConfigError, Cpus, CutThroughAllow, Dns, DnsServer,
+    Glob, IdlePolicy, IfName, MetricsAddr, Mtu, Multicast, NodeName, SchedulingChoice, Settings,
+    SnatPorts, SocketPath, StateDir, Subnet4, Subnet6, Underlay, Uplink, VxlanPort, Workers,
 };
 use vswitch::{Ready, SocketError, Stage};
 use vswitch_api::network::NetworkDetail;
@@ -118,6 +118,17 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "URL")]
     #[arg(add = complete::words(&["etcd://", "zookeeper://", "consul://", "file:///"]))]
     registry: Option<RegistryArg>,
+    /// Move the data of TCP connections between local containers from socket to socket, in all networks that do not say
+    /// otherwise
+    #[arg(long)]
+    cut_through: bool,
+    /// A fault of the kernel with which cut-through starts nonetheless: `wrong-fionread`, with which programs that
+    /// ask how much they can read may wait for ever
+    #[arg(long, value_name = "FAULT", add = complete::words(&["wrong-fionread"]))]
+    cut_through_allow: Option<CutThroughAllow>,
+    /// Cgroup (version 2) whose sockets may be cut through [default: the root]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    cut_through_cgroup: Option<CgroupPath>,
     /// TOML file with these settings; command-line options override it
     #[arg(long, value_name = "FILE", value_parser = value::path, value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
@@ -217,6 +228,9 @@ impl UpArgs {
             vxlan_port: self.vxlan_port,
             node: self.node,
             registry: self.registry.map(RegistryArg::url).transpose()?,
+            cut_through: self.cut_through.then_some(true),
+            cut_through_allow: self.cut_through_allow,
+            cut_through_cgroup: self.cut_through_cgroup,
         };
         Ok(Config::load(said, self.config.as_deref())?)
     }

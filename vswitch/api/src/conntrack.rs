@@ -69,6 +69,10 @@ pub struct Connection {
     pub translated: Tuple,
     /// State.
     pub state: ConnectionState,
+    /// Its data goes from socket to socket, past the switch: it counts frames of the handshake, of the end, and of what TCP
+    /// carries.
+    #[serde(default)]
+    pub cut_through: bool,
     /// Seconds since its last frame.
     pub idle_s: u64,
     /// Bytes of both directions.
@@ -178,6 +182,7 @@ mod tests {
             original: tuple("10.99.0.2:40000", "203.0.113.5:80"),
             translated: tuple("192.0.2.1:20000", "203.0.113.5:80"),
             state: ConnectionState::Established,
+            cut_through: false,
             idle_s: 0,
             bytes: 0,
             frames: 0,

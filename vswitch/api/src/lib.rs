@@ -16,6 +16,7 @@
 //! | [`port_settings`] | VLANs, source guard, isolation, limits of a port |
 //! | [`publish`] | published ports (DNAT) |
 //! | [`conntrack`] | tracked connections |
+//! | [`cut_through`] | connections that are cut through |
 //! | [`fdb`] | the forwarding database |
 //! | [`dns`] | names of containers |
 //! | [`limits`] | limits of the switch with their hits |
@@ -27,6 +28,7 @@
 pub mod address;
 pub mod conntrack;
 pub mod container;
+pub mod cut_through;
 pub mod dns;
 pub mod error;
 pub mod event;

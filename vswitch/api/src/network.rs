@@ -95,6 +95,9 @@ pub struct NetworkRequest {
     /// Its containers do not reach each other.
     #[serde(default)]
     pub isolated_ports: bool,
+    /// TCP connections between its containers on this host are cut through; as the switch has it if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_through: Option<bool>,
     /// Networks whose containers may open connections to those of this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reachable_from: Vec<String>,
@@ -185,6 +188,9 @@ pub struct NetworkDetail {
     /// Its containers do not reach each other.
     #[serde(default)]
     pub isolated_ports: bool,
+    /// TCP connections between its containers on this host may be cut through.
+    #[serde(default)]
+    pub cut_through: bool,
     /// Networks whose containers may open connections to those of this one.
     #[serde(default)]
     pub reachable_from: Vec<String>,

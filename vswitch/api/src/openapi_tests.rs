@@ -11,7 +11,9 @@ use crate::port_settings::limits::Ceiling;
 use crate::port_settings::vlan::VlanSet;
 use crate::publish;
 use crate::publish::{PortSpec, Prefix};
-use crate::{address, conntrack, dns, error, event, fdb, limits, network, overlay, port};
+use crate::{
+    address, conntrack, cut_through, dns, error, event, fdb, limits, network, overlay, port,
+};
 use crate::{port_settings, registry, routes, stats, status};
 
 macro_rules! texts {
@@ -87,6 +89,8 @@ fn schemas() -> Map<String, Value> {
     responses.subschema_for::<event::Event>();
     responses.subschema_for::<conntrack::Connection>();
     responses.subschema_for::<conntrack::Flushed>();
+    responses.subschema_for::<cut_through::CutThroughConnection>();
+    responses.subschema_for::<status::Shutdown>();
     responses.subschema_for::<fdb::FdbEntry>();
     responses.subschema_for::<dns::DnsName>();
     responses.subschema_for::<dns::DnsAnswer>();

@@ -11,6 +11,7 @@ use wire::MacAddr;
 
 use crate::address::Family;
 use crate::container::{Container, ContainerRef};
+use crate::cut_through::PortCutThrough;
 use crate::port_settings::{PortSettings, SettingsChange};
 use crate::publish::{PortSpec, Publication};
 use crate::words::words;
@@ -253,6 +254,9 @@ pub struct PortDetail {
     /// What the switch configured in the namespace.
     #[serde(default)]
     pub configure: Configure,
+    /// Its connections that are cut through; absent if its network does not ask for it, and there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_through: Option<PortCutThrough>,
     /// Settings of the port.
     pub settings: PortSettings,
     /// Published ports, with the sources that may connect.

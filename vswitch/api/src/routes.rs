@@ -2,7 +2,7 @@
 
 /// `GET` -> [`crate::status::Status`].
 pub const STATUS: &str = "/v1/status";
-/// `POST` -> 202; the daemon restores the host and ends.
+/// `POST` -> 202 [`crate::status::Shutdown`]; the daemon restores the host and ends.
 pub const SHUTDOWN: &str = "/v1/shutdown";
 /// `GET` -> `[`[`crate::network::Network`]`]`; `POST` [`crate::network::NetworkRequest`] -> 201
 /// [`crate::network::NetworkDetail`].
@@ -41,6 +41,8 @@ pub const PORT_PUBLICATIONS: &str = "/v1/ports/{name}/publications";
 /// `GET` -> `[`[`crate::conntrack::Connection`]`]`; `DELETE` [`crate::conntrack::ConnectionFilter`] ->
 /// [`crate::conntrack::Flushed`].
 pub const CONNTRACK: &str = "/v1/conntrack";
+/// `GET` -> `[`[`crate::cut_through::CutThroughConnection`]`]`.
+pub const CUT_THROUGH: &str = "/v1/cut-through";
 /// `GET` -> `[`[`crate::fdb::FdbEntry`]`]`; `PUT` [`crate::fdb::StaticEntry`] -> 204; `DELETE` [`crate::fdb::EntryKey`] -> 204.
 pub const FDB: &str = "/v1/fdb";
 /// `GET` -> `[`[`crate::dns::DnsName`]`]`.
@@ -78,6 +80,7 @@ pub(crate) const ALL: &[&str] = &[
     PORT_SETTINGS,
     PORT_PUBLICATIONS,
     CONNTRACK,
+    CUT_THROUGH,
     FDB,
     DNS,
     DNS_QUERY,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-pub use vswitch_counters::{DnsCounters, PortTraffic, WorkerStats};
+pub use vswitch_counters::{CutThroughCounters, DnsCounters, PortTraffic, WorkerStats};
 
 /// Answer of `GET /v1/stats`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Stats {
     /// Counters of the DNS service.
     #[serde(default)]
     pub dns: DnsCounters,
+    /// Counters of cut-through.
+    #[serde(default)]
+    pub cut_through: CutThroughCounters,
 }
 
 /// Counters of a port, summed over the workers.

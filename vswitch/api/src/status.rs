@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cut_through::CutThroughStatus;
 use crate::overlay::UnderlayStatus;
 use crate::registry::RegistrySummary;
 use crate::words::words;
@@ -133,6 +134,18 @@ pub struct Status {
     /// The registry of overlay networks; absent without `--registry`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistrySummary>,
+    /// Cut-through of local TCP connections.
+    #[serde(default)]
+    pub cut_through: CutThroughStatus,
+}
+
+/// The answer to a request to end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Shutdown {
+    /// Parts of the switch that stay on the host for now, and why.
+    #[serde(default)]
+    pub left: Vec<String>,
 }
 
 /// The DNS service.

@@ -8,6 +8,7 @@ use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vswitch_api::address::{AddressRequest, ReservedAddress};
 use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
+use vswitch_api::cut_through::CutThroughConnection;
 use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
 use vswitch_api::limits::Limit;
@@ -21,7 +22,7 @@ use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::registry::RegistryStatus;
 use vswitch_api::routes;
 use vswitch_api::stats::Stats;
-use vswitch_api::status::Status;
+use vswitch_api::status::{Shutdown, Status};
 
 use crate::ClientError;
 use crate::events::Events;
@@ -62,8 +63,8 @@ macro_rules! methods {
 methods! {
     /// The daemon's version, backend, workers and uplinks.
     status() -> Status = GET STATUS;
-    /// Asks the daemon to restore the host and to end; returns before it has.
-    shutdown() -> () = POST SHUTDOWN;
+    /// Asks the daemon to restore the host and to end; returns before it has. A daemon before cut-through tells nothing.
+    shutdown() -> Option<Shutdown> = POST SHUTDOWN;
     /// All networks.
     networks() -> Vec<Network> = GET NETWORKS;
     /// One network with its members.
@@ -122,6 +123,8 @@ methods! {
     unpublish(name: &str, key: &PublicationKey) -> Vec<Publication> = DELETE PORT_PUBLICATIONS [name] {key};
     /// All tracked connections.
     connections() -> Vec<Connection> = GET CONNTRACK;
+    /// Connections that are cut through.
+    cut_through() -> Vec<CutThroughConnection> = GET CUT_THROUGH;
     /// Deletes the connections that a filter matches.
     flush_connections(filter: &ConnectionFilter) -> Flushed = DELETE CONNTRACK {filter};
     /// The forwarding database.

@@ -1,12 +1,13 @@
 //! The one table of counters.
 //!
-//! A line of [`mod@worker`], [`mod@port`], [`mod@vtep`] or [`mod@dns`] makes the field that a stage counts in, the key of the API,
+//! A line of [`mod@worker`], [`mod@port`], [`mod@vtep`], [`mod@dns`] or [`mod@cut_through`] makes the field that a stage counts in, the key of the API,
 //! the Prometheus metric with its help text, the row of `docs/metrics.md`, and the row of
 //! `vswitch stats`. A new counter is one line here and the statement that increments it.
 //!
 //! The structs are plain `u64` fields: a worker owns its counters, and control asks for a copy.
 #![forbid(unsafe_code)]
 
+pub mod cut_through;
 pub mod dns;
 mod exposition;
 mod macros;
@@ -16,6 +17,7 @@ mod tests;
 pub mod vtep;
 pub mod worker;
 
+pub use cut_through::CutThroughCounters;
 pub use dns::DnsCounters;
 pub use exposition::{CONTENT_TYPE, Exposition};
 pub use port::PortTraffic;

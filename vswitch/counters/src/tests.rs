@@ -4,7 +4,7 @@ use super::*;
 
 fn lines() -> impl Iterator<Item = &'static Metric> {
     let port = PortTraffic::METRICS.iter().chain(VtepTraffic::METRICS);
-    port.chain(WorkerStats::METRICS).chain(DnsCounters::METRICS)
+    port.chain(WorkerStats::METRICS).chain(DnsCounters::METRICS).chain(CutThroughCounters::METRICS)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::types::ValueError;
 const SOCKET_PATH_LEN_MAX: usize = 107;
 
 /// An absolute path, which does not depend on the daemon's directory.
-fn absolute(text: &str, what: &'static str) -> Result<PathBuf, ValueError> {
+pub(super) fn absolute(text: &str, what: &'static str) -> Result<PathBuf, ValueError> {
     std::path::absolute(text).map_err(|error| ValueError::Path {
         path: text.into(),
         what,

@@ -31,6 +31,9 @@ underlay = "192.0.2.7"
 vxlan_port = 8472
 node = "n1"
 registry = "etcd://192.0.2.9,192.0.2.10:2380/blue?user=vswitch&password-file=/etc/vswitch/password"
+cut_through = true
+cut_through_allow = "wrong-fionread"
+cut_through_cgroup = "/sys/fs/cgroup/machine.slice"
 "#;
 
 #[test]
@@ -60,6 +63,10 @@ fn reads_every_key() {
     let registry = config.registry.unwrap();
     assert_eq!(registry.to_string(), "etcd://192.0.2.9:2379,192.0.2.10:2380/blue");
     assert_eq!(registry.secret_file.as_deref(), Some(Path::new("/etc/vswitch/password")));
+    assert!(config.cut_through);
+    assert_eq!(config.cut_through_allow, Some(CutThroughAllow::WrongFionread));
+    let cgroup = config.cut_through_cgroup.unwrap();
+    assert_eq!(cgroup.path(), Path::new("/sys/fs/cgroup/machine.slice"));
 }
 
 #[test]
@@ -97,6 +104,7 @@ fn an_error_names_file_key_and_value_on_one_line() {
         ("subnet = \"10.0.0.1/16\"", &["f.toml: subnet: ", "10.0.0.0/16"]),
         ("subnet = \"10.0.0.0/30\"", &["f.toml: subnet: ", "8 to 29"]),
         ("idle = \"never\"", &["f.toml: idle: ", "never", "adaptive"]),
+        ("cut_through_allow = \"all\"", &["f.toml: cut_through_allow: ", "all", "wrong-fionread"]),
         ("backend = \"dpdk\"", &["f.toml: backend: ", "dpdk"]),
         ("uplink = \"a/b\"", &["f.toml: uplink: ", "a/b", "none"]),
         ("snat_ports = \"5000\"", &["f.toml: snat_ports: ", "5000", "20000-29999"]),

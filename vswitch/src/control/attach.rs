@@ -154,6 +154,7 @@ impl Control {
         self.save_unwritten().await;
         self.stop_dns();
         self.update_resolv_confs().await;
+        self.stop_cut_through().await;
         self.stop_uplink().await;
         self.stop_registry().await;
         // A worker that failed may not answer any more; the end of the process does the rest.

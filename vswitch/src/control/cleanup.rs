@@ -13,6 +13,7 @@ use std::time::Duration;
 use vswitch_api::DEFAULT_STATE_DIR;
 
 use super::containers::restore;
+use super::cut_through::take_away_of_dead;
 use super::limits::DEVICE_REMOVAL_MAX;
 use super::published_ports;
 use super::store::{Document, Store, StoreError};
@@ -65,6 +66,7 @@ pub fn clean_up_after_crash(
     if state_dir.is_dir() {
         let store = Store::open(state_dir)?;
         let settings = uplink::restore_settings(state_dir);
+        let programs = take_away_of_dead(state_dir);
         let document = store.load()?;
         let bridges: Vec<String> = document.iter().flat_map(Document::devices).collect();
         // Another switch may have a bridge of that name by now.
@@ -89,6 +91,9 @@ pub fn clean_up_after_crash(
             return Err(CleanupError::Host(format!(
                 "the nftables table {table} stays, since a process owns it; try again"
             )));
+        }
+        if programs.map_err(CleanupError::Host)? {
+            removed.push("the programs of cut-through".to_owned());
         }
         let described = |table: &nft::Orphan| format!("the nftables table {table}");
         removed.extend(tables.iter().map(described));

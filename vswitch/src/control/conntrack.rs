@@ -10,6 +10,7 @@ use vswitch_api::conntrack::{
 };
 
 use super::Control;
+use super::cut_through::Clients;
 use super::error::ControlError;
 use super::model::EndpointKey;
 
@@ -20,8 +21,10 @@ impl Control {
     /// All tracked connections.
     pub(crate) async fn connections(&self) -> Result<Vec<Connection>, ControlError> {
         let rows = self.0.dataplane.conntrack().await?;
+        let clients = self.0.cut_through_clients().await;
         let endpoints = self.owners();
-        Ok(rows.iter().map(|row| connection(row, &endpoints)).collect())
+        let shown = |row| mark(connection(row, &endpoints), row, &endpoints, &clients);
+        Ok(rows.iter().map(shown).collect())
     }
 
     /// Deletes connections.
@@ -57,12 +60,24 @@ fn connection(row: &nat::Row, endpoints: &Endpoints) -> Connection {
         original: tuple(row.original),
         translated: tuple(row.reply.reversed()),
         state: state(row.state),
+        cut_through: false,
         idle_s: row.idle.as_secs(),
         bytes: bytes + reply_bytes,
         frames: frames + reply_frames,
         reply_bytes,
         reply_frames,
     }
+}
+
+/// Marks a connection that is cut through.
+fn mark(shown: Connection, row: &nat::Row, endpoints: &Endpoints, clients: &Clients) -> Connection {
+    let is_client = |key: &EndpointKey| {
+        clients.contains(&(key.clone(), shown.original.src, shown.original.dst))
+    };
+    let cut_through = shown.protocol == ConnectionProtocol::Tcp
+        && !clients.is_empty()
+        && endpoints.get(&row.owner).is_some_and(is_client);
+    Connection { cut_through, ..shown }
 }
 
 fn protocol(tuple: &nat::Tuple) -> ConnectionProtocol {

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::block_requests::SnatBlocksTask;
 use super::containers::Followers;
+use super::cut_through::CutThroughPrograms;
 use super::dhcp::state::DhcpState;
 use super::error::ControlError;
 use super::event_feed::EventFeed;
@@ -76,6 +77,8 @@ pub(super) struct Inner {
     pub(super) dhcp: DhcpState,
     /// The tasks that follow container engines.
     pub(super) followers: Followers,
+    /// The programs of cut-through.
+    pub(super) cut_through: CutThroughPrograms,
     /// The TAP of the uplink is gone.
     pub(super) uplink_lost: Notify,
     /// Parts on the host that other programs removed, and that were restored.
@@ -138,6 +141,7 @@ impl Inner {
             dns: Mutex::default(),
             dhcp: DhcpState::default(),
             followers: Followers::default(),
+            cut_through: CutThroughPrograms::default(),
             uplink_lost: Notify::new(),
             restored: AtomicU64::new(0),
             outstanding: Outstanding::default(),

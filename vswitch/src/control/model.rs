@@ -15,6 +15,7 @@
 //! | overlay networks, the tunnel port, VTEPs | `model/overlay.rs`, `model/overlay_spec.rs`, `model/vteps.rs` |
 //! | own endpoints on networks of the registry | `model/registered.rs` |
 //! | other nodes and their endpoints | `model/remotes.rs` |
+//! | ports whose connections may be cut through | `model/cut_through.rs` |
 //! | slots of all ports | `model/slots.rs` |
 //! | names and addresses for DNS | `model/records.rs` |
 //! | the datapath's snapshot | `model/compile.rs` |
@@ -39,6 +40,7 @@ mod attach_spec;
 mod cached;
 mod compile;
 mod container;
+mod cut_through;
 mod deferred;
 mod describe;
 mod document;
@@ -72,6 +74,7 @@ mod waiting;
 pub(crate) use allocate::local_mac;
 pub(crate) use attach_spec::{AttachSpec, ConfiguredBy};
 use cached::Cached;
+pub(crate) use cut_through::netns_cookie;
 pub(crate) use deferred::Deferred;
 pub(crate) use endpoint::{Binding, Endpoint, EndpointState};
 pub(crate) use key::{EndpointKey, NetworkName};
@@ -129,6 +132,7 @@ pub(crate) struct Model {
     /// Addresses of the host, gateways included.
     local: Cached<Vec<IpAddr>>,
     tunnel_conf: Cached<TunnelConf>,
+    cut_through: cut_through::CutThrough,
     snapshots: SnapshotBuilder,
 }
 
@@ -156,6 +160,7 @@ impl Model {
             uplink_confs: Cached::default(),
             local: Cached::default(),
             tunnel_conf: Cached::default(),
+            cut_through: cut_through::CutThrough::default(),
             snapshots: SnapshotBuilder::default(),
         }
     }

@@ -283,7 +283,10 @@ impl Steps for NetworkChange {
         match step {
             Step::Reserve => self.inner.model().add_network(self.spec.clone())?,
             Step::CreateDevice => self.create_device().await?,
-            Step::CommitSnapshot => self.commit(true),
+            Step::CommitSnapshot => {
+                self.inner.start_cut_through(&self.spec).await;
+                self.commit(true);
+            }
             Step::AddPort => self.add_port().await?,
             Step::SetHostRules => self.inner.set_host_rules().await?,
             Step::Save => self.save(true).await?,

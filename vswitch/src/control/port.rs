@@ -350,7 +350,10 @@ impl Steps for PortChange {
             // The kernel removes the interface with its queues, in any namespace.
             Step::CreateTap => self.tap = None,
             Step::Configure | Step::Verify | Step::AwaitSave => {}
-            Step::CommitSnapshot => self.inner.commit_port(key, false),
+            Step::CommitSnapshot => {
+                self.inner.commit_port(key, false);
+                self.inner.leave_cut_through(key).await;
+            }
             Step::Announce => {
                 let addresses = self.lease()?.all_addresses().collect();
                 self.inner.withdraw_endpoint(&key.network, addresses).await;

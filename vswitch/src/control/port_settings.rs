@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vswitch_api::port_settings::limits::{LimitsChange, MacCount};
+use vswitch_api::port_settings::limits::{Limits, LimitsChange, MacCount};
 use vswitch_api::port_settings::{PortSettings, SettingsChange};
 
 use super::Control;
@@ -37,12 +37,22 @@ impl Control {
             let changed = inner.model().leases_of(&name);
             for lease in changed {
                 inner.install_host_neighbours(&lease).await;
+                if is_policy(&former, &settings) {
+                    inner.leave_cut_through(&lease.key()).await;
+                }
             }
             tracing::info!(%name, "settings changed");
             Ok(settings)
         })
         .await?
     }
+}
+
+/// Whether a change may forbid connections that run cut through. A limit of a rate is for new ones.
+fn is_policy(former: &PortSettings, settings: &PortSettings) -> bool {
+    let without_limits =
+        |it: &PortSettings| PortSettings { limits: Limits::default(), ..it.clone() };
+    without_limits(former) != without_limits(settings)
 }
 
 /// Refuses a limit of MAC addresses below the number in use.

@@ -202,7 +202,9 @@ impl Control {
     /// Notes that the runtime takes the TAP out of the container's namespace.
     pub(crate) async fn leave_sandbox(&self, label: &Label) -> Result<(), ControlError> {
         let Ok(key) = self.key_of(label) else { return Ok(()) };
+        self.0.leave_cut_through(&key).await;
         self.0.model().leave_netns(&key);
+        self.0.commit_snapshot();
         self.0.save().await
     }
 
@@ -278,10 +280,13 @@ impl Control {
             cookie: inside.cookie,
             boot_id: inner.boot_id.clone(),
         };
-        match inner.model().enter_netns(tap, record, inside) {
-            true => Ok(Found::Inside),
-            false => Ok(Found::Moved),
+        let mut model = inner.model();
+        if !model.enter_netns(tap, record, inside) {
+            return Ok(Found::Moved);
         }
+        // With the namespace, in which connections may be cut through.
+        inner.publish_snapshot(&mut model);
+        Ok(Found::Inside)
     }
 
     /// TAPs of endpoints that a container has, or is about to have, without a known interface in it.

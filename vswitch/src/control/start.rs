@@ -19,7 +19,7 @@ use super::random::random;
 use super::replay::{self, ReplayReport};
 use super::store::{Document, NetworkRecord, OverlayRecord, Store, StoreError, lost};
 use super::task::blocking;
-use super::{Control, NetworkError, dhcp, published_ports, republish, save, upkeep};
+use super::{Control, NetworkError, cut_through, dhcp, published_ports, republish, save, upkeep};
 use crate::config::{Config, Subnet6, Uplink};
 use crate::datapath::HostConfig;
 use crate::dataplane::{Dataplane, DataplaneConfig, DataplaneEvent};
@@ -84,7 +84,8 @@ impl Control {
             scheduling: config.scheduling,
             idle: config.idle,
         })?;
-        let model = Model::new(dataplane.slots());
+        let mut model = Model::new(dataplane.slots());
+        model.set_cut_through_default(config.cut_through);
         let parts =
             Inner::new(config.clone(), dataplane, netlink, boot_id, model, (store, progress));
         let control = Self(Arc::new(parts));
@@ -144,6 +145,7 @@ impl Control {
         tokio::spawn(async move { control.resume_registered().await });
         tokio::spawn(dhcp::advertise(Arc::clone(&self.0)));
         upkeep::start(self);
+        tokio::spawn(cut_through::upkeep(Arc::clone(&self.0)));
         tokio::spawn(save::retry_failed_writes(Arc::clone(&self.0)));
         Ok(replayed)
     }
@@ -252,6 +254,7 @@ fn configured(
         multicast: config.multicast,
         host_config: HostConfig { dhcp: config.dhcp, ra: config.ra },
         isolated_ports: false,
+        cut_through: None,
         overlay: None,
         reachable_from: BTreeSet::new(),
         labels: BTreeMap::new(),
@@ -287,6 +290,7 @@ fn further(
         internal: is_internal,
         uplink: if is_internal { Uplink::None } else { first.uplink.clone() },
         isolated_ports: options.is_some_and(|options| options.isolated_ports),
+        cut_through: options.and_then(|options| options.cut_through),
         reachable_from: options
             .into_iter()
             .flat_map(|options| &options.reachable_from)

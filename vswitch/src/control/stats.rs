@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fastpath::PortIndex;
 use vswitch_api::limits::Limit;
-use vswitch_api::stats::{DnsCounters, PortStats, Stats};
+use vswitch_api::stats::{CutThroughCounters, DnsCounters, PortStats, Stats};
 
 use super::Control;
 use super::error::ControlError;
@@ -20,7 +20,8 @@ impl Control {
     /// All counters.
     pub(crate) async fn stats(&self) -> Result<Stats, ControlError> {
         let report = self.0.dataplane.stats().await?;
-        Ok(shown(&self.0.model(), report, self.0.dns_counters()))
+        let beside = (self.0.dns_counters(), self.0.cut_through_counters().await);
+        Ok(shown(&self.0.model(), report, beside))
     }
 
     /// The limits that a user can act on, with their hits.
@@ -34,6 +35,7 @@ impl Control {
         let inner = &self.0;
         let report = inner.dataplane.stats().await?;
         let registry = inner.registry_status().await;
+        let beside = (inner.dns_counters(), inner.cut_through_counters().await);
         let model = inner.model();
         let limits = inner.limits(&report);
         let mut active = BTreeMap::new();
@@ -59,7 +61,7 @@ impl Control {
             limits,
             peers: overlay::peers(&model, &report.vteps),
             registry,
-            stats: shown(&model, report, inner.dns_counters()),
+            stats: shown(&model, report, beside),
         })
     }
 
@@ -76,8 +78,12 @@ impl Inner {
     }
 }
 
-/// Counters by network and name, host ports first, uplinks last.
-fn shown(model: &Model, report: StatsReport, dns: DnsCounters) -> Stats {
+/// Counters by network and name, host ports first, uplinks last; those beside the workers' are ready.
+fn shown(
+    model: &Model,
+    report: StatsReport,
+    (dns, cut_through): (DnsCounters, CutThroughCounters),
+) -> Stats {
     let row = |(slot, counters): &(PortIndex, PortCounters)| {
         let network = model.network_in_slot(*slot).unwrap_or_default();
         Some(PortStats {
@@ -94,5 +100,5 @@ fn shown(model: &Model, report: StatsReport, dns: DnsCounters) -> Stats {
         (network.is_empty(), network.clone(), !is_host, name.clone())
     });
     let drops = report.ports_total().drops_by_name();
-    Stats { ports, workers: report.workers, drops, dns }
+    Stats { ports, workers: report.workers, drops, dns, cut_through }
 }

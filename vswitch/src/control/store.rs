@@ -206,6 +206,9 @@ pub(crate) struct NetworkOptions {
     pub(crate) mtu: u32,
     pub(crate) internal: bool,
     pub(crate) isolated_ports: bool,
+    /// Whether TCP connections are cut through, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cut_through: Option<bool>,
     /// Networks that may open connections to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) reachable_from: Vec<String>,

@@ -33,6 +33,7 @@ impl Control {
             .map(|report| report.workers_total())
             .map_or([0; 2], |workers| [workers.connections, workers.connections_sharing]);
         let registry = inner.registry_summary().await;
+        let cut_through = inner.cut_through_status().await;
         let model = inner.model();
         let backend = inner.dataplane.backend();
         let idle = inner.dataplane.idle();
@@ -61,6 +62,7 @@ impl Control {
             dns: inner.dns_status(),
             underlay: overlay::underlay_status(&model),
             registry,
+            cut_through,
         }
     }
 
@@ -97,6 +99,7 @@ impl Control {
             ageing_s: network.spec.ageing.as_secs(),
             fdb_entries_max: network.spec.fdb_entries_max,
             isolated_ports: network.spec.isolated_ports,
+            cut_through: model.may_cut_through(&network.spec),
             reachable_from: network.spec.reachable_from.iter().map(ToString::to_string).collect(),
             ip_ranges: network.spec.ranges().collect(),
             settings: network.spec.port_settings.clone(),
@@ -195,12 +198,14 @@ impl Control {
                 queues: binding.queues,
                 blocked_s: blocked.map_or(0, |left| left.as_secs_f64().ceil() as u64),
                 configure: port.configure,
+                cut_through: None,
                 settings: port.settings.clone(),
                 publications: port.publications.clone(),
                 drops_by_reason: counters.drops_by_name(),
             };
             (detail, binding.netns.clone())
         };
+        detail.cut_through = self.0.port_cut_through(key).await;
         let Some(record) = record else { return Ok(detail) };
         let path = record.path.clone();
         let found = blocking(move || netns::find(record.id, &record.path)).await?;

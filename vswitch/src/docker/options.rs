@@ -14,7 +14,7 @@ const NAME: &str = "name";
 const OVERLAY: &str = "overlay";
 
 /// Options with their names in Docker's bridge driver, where it has them.
-const NAMES: [(&str, Option<&str>); 12] = [
+const NAMES: [(&str, Option<&str>); 13] = [
     (NAME, None),
     (OVERLAY, None),
     ("vni", None),
@@ -23,6 +23,7 @@ const NAMES: [(&str, Option<&str>); 12] = [
     ("interface-prefix", Some("com.docker.network.container_iface_prefix")),
     ("internal", None),
     ("isolated-ports", None),
+    ("cut-through", None),
     ("uplink", None),
     ("rate", None),
     ("vlan", None),
@@ -84,6 +85,7 @@ fn set(name: &str, text: &str, request: &mut NetworkRequest) -> Result<(), Strin
         }
         "internal" => request.internal |= flag(text)?,
         "isolated-ports" => request.isolated_ports = flag(text)?,
+        "cut-through" => request.cut_through = Some(flag(text)?),
         "uplink" => request.uplink = Some(text.to_owned()),
         "rate" => {
             let rate = Some(text.parse::<Ceiling<BitRate>>().map_err(|error| error.to_string())?);

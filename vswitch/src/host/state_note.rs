@@ -29,6 +29,11 @@ impl StateNote {
     pub(crate) fn rewrite(&self, state_dir: &Path) -> io::Result<()> {
         regular_file::write(&self.0, state_dir.as_os_str().as_encoded_bytes())
     }
+
+    /// Leaves the file there, for a `down` that comes later.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for StateNote {

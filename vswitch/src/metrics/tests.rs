@@ -3,6 +3,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use vswitch_api::stats::CutThroughCounters;
+
 use super::*;
 use crate::datapath::PortCounters;
 use crate::limits::{self, Refusals};
@@ -19,6 +21,7 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
         workers: vec![WorkerStats { received: 9, ..WorkerStats::default() }],
         drops: [("spoofed-mac".to_owned(), 3)].into(),
         dns: DnsCounters { queries: 4, ..DnsCounters::default() },
+        cut_through: CutThroughCounters::default(),
     };
     let network =
         NetworkGauges { name: "br0".into(), ports: 1, fdb_entries: 2, fdb_entries_max: 3 };

@@ -10,6 +10,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use vswitch_api::address::{AddressRequest, ReservedAddress};
 use vswitch_api::conntrack::{Connection, ConnectionFilter, Flushed};
+use vswitch_api::cut_through::CutThroughConnection;
 use vswitch_api::dns::{DnsAnswer, DnsName, DnsQuery};
 use vswitch_api::error::{ApiError, ErrorCode};
 use vswitch_api::fdb::{EntryKey, FdbEntry, StaticEntry};
@@ -24,7 +25,7 @@ use vswitch_api::publish::{Publication, PublicationKey};
 use vswitch_api::registry::RegistryStatus;
 use vswitch_api::routes;
 use vswitch_api::stats::Stats;
-use vswitch_api::status::Status;
+use vswitch_api::status::{Shutdown, Status};
 
 use super::error::Failure;
 use super::extract::{Body, PathSegment};
@@ -52,6 +53,7 @@ pub(super) fn router(control: Control) -> Router {
         .route(routes::PORT_SETTINGS, get(port_settings).patch(set_port_settings))
         .route(routes::PORT_PUBLICATIONS, get(publications).post(publish).delete(unpublish))
         .route(routes::CONNTRACK, get(connections).delete(flush))
+        .route(routes::CUT_THROUGH, get(cut_through))
         .route(routes::FDB, get(fdb).put(set_static).delete(remove_static))
         .route(routes::DNS, get(dns_names))
         .route(routes::DNS_QUERY, post(dns_query))
@@ -80,9 +82,14 @@ async fn status(State(control): State<Control>) -> Json<Status> {
     Json(control.status().await)
 }
 
-async fn shutdown(State(control): State<Control>) -> StatusCode {
+async fn shutdown(State(control): State<Control>) -> (StatusCode, Json<Shutdown>) {
+    let left = control.stop_cut_through().await;
     control.request_shutdown();
-    StatusCode::ACCEPTED
+    (StatusCode::ACCEPTED, Json(Shutdown { left: left.into_iter().collect() }))
+}
+
+async fn cut_through(State(control): State<Control>) -> Json<Vec<CutThroughConnection>> {
+    Json(control.cut_through().await)
 }
 
 async fn networks(State(control): State<Control>) -> Json<Vec<Network>> {

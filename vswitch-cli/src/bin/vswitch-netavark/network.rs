@@ -133,6 +133,7 @@ fn request(network: &Network, options: &Options) -> Result<NetworkRequest, Plugi
         mtu: options.mtu,
         internal: network.internal,
         isolated_ports: options.isolated_ports,
+        cut_through: options.cut_through,
         reachable_from: options.reachable_from.clone(),
         uplink: options.uplink.clone(),
         device: network.network_interface.clone().filter(|device| !device.is_empty()),

@@ -11,8 +11,7 @@ use crate::error::PluginError;
 use crate::protocol::Network;
 
 /// The options, for the error of an unknown one.
-const KNOWN: &str =
-    "mtu, isolate, isolated-ports, uplink, reachable-from, network, rate, vlan, socket";
+const KNOWN: &str = "mtu, isolate, isolated-ports, cut-through, uplink, reachable-from, network, rate, vlan, socket";
 
 /// Options of a network.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) mtu: Option<u32>,
     /// Its containers do not reach each other.
     pub(crate) isolated_ports: bool,
+    /// TCP connections between its containers are cut through.
+    pub(crate) cut_through: Option<bool>,
     pub(crate) uplink: Option<String>,
     pub(crate) reachable_from: Vec<String>,
     /// A network that is there already, with which podman's is one.
@@ -64,6 +65,9 @@ impl Options {
             }
             "isolated-ports" => {
                 self.isolated_ports = text.parse().map_err(|_| "neither true nor false")?;
+            }
+            "cut-through" => {
+                self.cut_through = Some(text.parse().map_err(|_| "neither true nor false")?);
             }
             "uplink" => self.uplink = Some(text.to_owned()),
             "reachable-from" => {

@@ -15,6 +15,7 @@ pub(super) fn connection(container: &str, src: &str, state: &str) -> Connection 
         original: tuple(src, "203.0.113.5:80"),
         translated: tuple("192.0.2.1:20000", "203.0.113.5:80"),
         state: state.into(),
+        cut_through: false,
         idle_s: 75,
         bytes: 1536,
         frames: 12_345,
@@ -45,6 +46,8 @@ fn a_connection_between_networks_has_a_server_and_no_translation() {
         ("-".into(), "db@back".into())
     );
     assert_eq!(super::server(&row), "-");
+    let past = Connection { cut_through: true, ..row.clone() };
+    assert_eq!(super::state(&past), "established [CUT-THROUGH]");
     let picks = |key: &str, value: &str| {
         let (_, is_one) = Connection::FILTERS.iter().find(|(name, _)| *name == key).unwrap();
         is_one(&routed, value)

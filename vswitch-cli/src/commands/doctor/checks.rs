@@ -1,5 +1,6 @@
 //! Judges the findings of `machine`.
 
+mod cut_through;
 mod dnat;
 mod registry;
 mod underlay;
@@ -13,6 +14,7 @@ use vswitch::config::SnatPorts;
 use vswitch_api::status::Status;
 
 use super::Row;
+pub(super) use cut_through::cut_through;
 pub(super) use registry::registry;
 pub(super) use underlay::{Findings, underlay};
 use vswitch_client::ClientError;

@@ -48,6 +48,11 @@ pub(crate) struct CreateArgs {
     /// Its containers do not reach each other
     #[arg(long)]
     isolated_ports: bool,
+    /// Move the data of TCP connections between its containers on this host from socket to socket [default: as
+    /// `vswitch up` says]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    cut_through: Option<bool>,
     /// A network whose containers may open connections to those of this one
     #[arg(long, value_name = "NETWORK", value_parser = value::network)]
     #[arg(add = ArgValueCompleter::new(complete::networks))]
@@ -105,6 +110,7 @@ impl CreateArgs {
             mtu: self.mtu,
             internal: self.internal,
             isolated_ports: self.isolated_ports,
+            cut_through: self.cut_through,
             reachable_from: self.reachable_from,
             dhcp: self.dhcp,
             ra: self.ra,

@@ -1,4 +1,4 @@
-use vswitch_api::stats::PortTraffic;
+use vswitch_api::stats::{CutThroughCounters, PortTraffic};
 
 use super::*;
 use crate::output::painted;
@@ -29,6 +29,7 @@ fn ports_workers_and_reasons() {
             ..WorkerStats::default()
         }],
         drops: [("port_down".to_owned(), 7)].into(),
+        cut_through: CutThroughCounters { connections: 3, bytes: 20_000, ..Default::default() },
         ..Stats::default()
     };
     assert_eq!(
@@ -42,6 +43,10 @@ COUNTER    WORKER 0
 received        20k
 sent            20k
 in_flight        10
+
+CUT-THROUGH  COUNT
+connections      3
+bytes          20k
 
 DROP REASON  FRAMES
 port_down         7

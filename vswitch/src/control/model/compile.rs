@@ -59,12 +59,14 @@ impl Model {
             let Some(network) = self.networks.get(&lease.network) else { continue };
             let conf = conf(network, PortKind::Container, lease.mac, settings);
             let (guard, addresses) = (guard(lease, &settings.guard), addresses(lease));
-            let is_shared = guard.is_none();
-            ports.push((lease.slot, PortConf { guard, is_shared, addresses, ..conf }));
+            let (is_shared, cut_through) = (guard.is_none(), self.cut_through_of(endpoint));
+            ports.push((lease.slot, PortConf { guard, is_shared, addresses, cut_through, ..conf }));
             limits.push((lease.slot, endpoint.limits.clone()));
         }
         let tunnel = self.tunnel_conf();
-        self.snapshots.next(networks, ports, limits).with_tunnel(tunnel)
+        let allowed = self.cut_through.allowed.clone();
+        let snapshot = self.snapshots.next(networks, ports, limits);
+        snapshot.with_tunnel(tunnel).with_cut_through(allowed)
     }
 
     /// A network without router and service, which change with other ports.

@@ -120,6 +120,7 @@ impl Model {
                     mtu: spec.mtu,
                     internal: spec.internal,
                     isolated_ports: spec.isolated_ports,
+                    cut_through: spec.cut_through,
                     reachable_from: sources(network),
                 }),
                 overlay: spec.overlay.as_ref().map(OverlayRecord::from),

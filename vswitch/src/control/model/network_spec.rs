@@ -42,6 +42,8 @@ pub(crate) struct NetworkSpec {
     pub(crate) host_config: HostConfig,
     /// New endpoints are isolated from each other.
     pub(crate) isolated_ports: bool,
+    /// Whether TCP connections are cut through; none if it is as the switch has it.
+    pub(crate) cut_through: Option<bool>,
     /// The part that spans nodes; none for a local network.
     pub(crate) overlay: Option<OverlaySpec>,
     /// Networks whose containers may open connections to those of this one.

@@ -78,6 +78,7 @@ pub(crate) fn network(name: &str, uplink: Uplink) -> NetworkSpec {
         multicast: Multicast::Snoop,
         host_config: HostConfig::NONE,
         isolated_ports: false,
+        cut_through: None,
         overlay: None,
         reachable_from: std::collections::BTreeSet::new(),
         labels: std::collections::BTreeMap::new(),

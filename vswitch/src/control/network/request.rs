@@ -92,6 +92,7 @@ pub(in crate::control) async fn spec(
         internal,
         uplink,
         isolated_ports: request.isolated_ports,
+        cut_through: request.cut_through,
         reachable_from: reachable_from(inner, &request.reachable_from)?,
         host_config: HostConfig { dhcp: request.dhcp, ra: request.ra },
         labels: request.labels,

@@ -199,6 +199,9 @@ fn difference(network: &Network, request: &NetworkRequest) -> Option<(String, St
     if request.isolated_ports && !spec.isolated_ports {
         return lacks("isolated-ports");
     }
+    if request.cut_through.is_some() && request.cut_through != spec.cut_through {
+        return lacks("cut-through");
+    }
     match request.settings.is_empty() || request.settings == spec.port_settings {
         true => None,
         false => {

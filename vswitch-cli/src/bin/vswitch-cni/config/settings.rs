@@ -23,7 +23,7 @@ const KNOWN: &str = "known are network, create, family, socket, ipam, dns and th
 
 /// For an unknown field of `create`.
 const KNOWN_CREATE: &str = "known are subnets, gateways, ipRanges, mtu, internal, isolatedPorts, \
-    reachableFrom, uplink and device";
+    cutThrough, reachableFrom, uplink and device";
 
 /// The settings of an attachment.
 #[derive(Debug, Default)]
@@ -86,6 +86,7 @@ fn creation(mut fields: Fields, network: Option<&str>) -> Outcome<NetworkRequest
         mtu: fields.take("mtu")?,
         internal: fields.take("internal")?.unwrap_or_default(),
         isolated_ports: fields.take("isolatedPorts")?.unwrap_or_default(),
+        cut_through: fields.take("cutThrough")?,
         reachable_from: fields.take("reachableFrom")?.unwrap_or_default(),
         uplink: fields.take("uplink")?,
         device: fields.take("device")?,
