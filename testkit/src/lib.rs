@@ -3,7 +3,9 @@
 //! [`Netns`] is a named namespace that any process can join; [`HostNet`] is one with a NIC on a LAN, and
 //! [`Remote`] a router and a host behind that LAN. [`in_namespace`] runs a test in a namespace without a
 //! name, and [`Wire`] gives that test both ends of a NIC. [`Process`] runs a command, [`Docker`] a daemon with
-//! its containers, [`Etcd`] and [`ZooKeeper`] a server, [`Consul`] is a double of its HTTP API.
+//! its containers, [`Etcd`] and [`ZooKeeper`] a server, [`Consul`] is a double of its HTTP API. [`Torture`] checks
+//! each byte of TCP connections of all shapes between two namespaces, [`Unread`] measures what a reader that does
+//! not read leaves in the kernel.
 //!
 //! Everything cleans up when it is dropped, also when the test panics. Each command has a time limit:
 //! past it the command is killed and the test fails. Names are unique, so tests run side by side. All of
@@ -26,6 +28,8 @@ mod remote;
 mod service;
 mod snapshot;
 mod thread_netns;
+mod torture;
+mod unread;
 mod wire;
 mod zookeeper;
 
@@ -41,6 +45,8 @@ pub use remote::{FAR4, FAR6, Remote};
 pub use service::{ASK, Service};
 pub use snapshot::Snapshot;
 pub use thread_netns::{attempt, in_namespace, in_namespace_async, is_free, nft, run_line};
+pub use torture::{Mix, Tally, Torture, torture_process};
+pub use unread::Unread;
 pub use wire::Wire;
 pub use zookeeper::ZooKeeper;
 
