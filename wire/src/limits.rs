@@ -29,3 +29,6 @@ pub const EXCERPT_MAX: usize = 40;
 
 /// Datagrams in one UDP GSO frame that coalescing makes: Linux' `UDP_GRO_CNT_MAX`.
 pub const UDP_COALESCED_MAX: usize = 64;
+
+/// Datagrams that a kernel makes of one UDP GSO frame: `UDP_MAX_SEGMENTS` since Linux 6.9.
+pub const UDP_SEGMENTS_MAX: usize = 128;

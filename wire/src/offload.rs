@@ -9,6 +9,7 @@
 
 use crate::bytes::{be16, put16};
 use crate::checksum::{self, udp_nonzero};
+use crate::limits::UDP_SEGMENTS_MAX;
 use crate::protocol::Protocol;
 use crate::vnet::{Flags, GsoType, Header};
 use crate::{L3, L4, Meta, ipv6, tcp, udp};
@@ -145,8 +146,9 @@ impl Headers {
 /// The virtio-net header of a frame out of a tunnel, which has none.
 ///
 /// A partial TCP or UDP checksum is recognised. A TCP packet that has one and is longer than `mtu`, in bytes of IP
-/// packet, was never segmented: it gets the segment size that fills `mtu`. The segments of such a UDP packet are
-/// not known, so it stays one packet. All other frames are one packet with a complete checksum.
+/// packet, was never segmented: it gets the segment size that fills `mtu`. A UDP packet stays one packet: the kernel
+/// tells the segments of one that was never segmented, for which there is [`unsegmented_udp`]. All other frames are
+/// one packet with a complete checksum.
 #[inline]
 #[must_use]
 pub fn received(frame: &[u8], mtu: u32) -> Header {
@@ -161,6 +163,19 @@ pub fn received_as(meta: &Meta, frame: &[u8], mtu: u32) -> Header {
         Some(headers) if headers.is_partial(frame) => of_partial(&headers, frame, mtu),
         _ => Header::default(),
     }
+}
+
+/// The virtio-net header of a UDP packet out of a tunnel that its sender wants in datagrams of `gso_size` payload bytes
+/// (`UDP_SEGMENT`, udp(7)). `None` for all but a whole frame without padding, with a partial checksum, and with 2 to
+/// [`UDP_SEGMENTS_MAX`] datagrams.
+#[must_use]
+pub fn unsegmented_udp(meta: &Meta, frame: &[u8], gso_size: u16) -> Option<Header> {
+    let headers = Headers::of(meta, frame).filter(|headers| !headers.tcp)?;
+    let payload = headers.end - headers.header_len;
+    let segments = payload.div_ceil(usize::from(gso_size).max(1));
+    let is_whole = headers.end == frame.len() && gso_size != 0;
+    let fits = is_whole && (2..=UDP_SEGMENTS_MAX).contains(&segments) && headers.is_partial(frame);
+    fits.then(|| headers.vnet(gso_size))
 }
 
 /// The virtio-net header of a frame with a partial checksum.

@@ -106,6 +106,12 @@ impl<T: AsRef<[u8]>> Packet<T> {
     }
 }
 
+/// Whether bytes begin as a packet that nobody extends does: with the I flag alone, and zeros in reserved fields.
+#[inline]
+pub fn is_plain(bytes: &[u8]) -> bool {
+    matches!(bytes, [FLAG_VNI, 0, 0, 0, _, _, _, 0, ..])
+}
+
 /// Writes the header for `vni` to the start of `buffer` and returns its length, 8.
 ///
 /// # Errors

@@ -63,3 +63,29 @@ fn udp_shorter_than_its_ip_packet_is_not_looked_at() {
     frame[34 + 5] -= 1;
     assert_eq!(received(&frame, MTU), Header::default());
 }
+
+#[test]
+fn a_udp_packet_is_given_the_segments_that_its_sender_wants() {
+    for v6 in [false, true] {
+        let header_len = if v6 { 62 } else { 42 };
+        let complete = Flow { v6, udp: true }.frame(0, 5_000);
+        let mut frame = complete.clone();
+        Flow::make_partial(&mut frame);
+        let of = |frame: &[u8], gso_size| {
+            unsegmented_udp(&Meta::parse(frame).unwrap(), frame, gso_size)
+        };
+        let header = of(&frame, 1_000).expect("five datagrams");
+        assert_eq!((header.gso_type, header.gso_size), (GsoType::UdpL4, 1_000));
+        assert_eq!(usize::from(header.hdr_len), header_len);
+        assert!(header.flags.contains(Flags::NEEDS_CSUM));
+        assert_eq!(of(&frame, 40).map(|it| it.gso_size), Some(40), "125 of them");
+        for gso_size in [0, 1, 39, 5_000, u16::MAX] {
+            assert_eq!(of(&frame, gso_size), None, "segments of {gso_size}");
+        }
+        assert_eq!(of(&complete, 1_000), None, "a complete checksum");
+        assert_eq!(of(&[&frame[..], &[0]].concat(), 1_000), None, "padding");
+        let mut tcp = Flow { v6, udp: false }.frame(0, 5_000);
+        Flow::make_partial(&mut tcp);
+        assert_eq!(of(&tcp, 1_000), None, "TCP");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use testkit::{Netns, join};
+use testkit::{Netns, join, wait_for};
 
 use super::SOON;
 use super::sites::{Family, address, balanced, drops, give_address};
@@ -44,6 +44,39 @@ fn reach_each_other(a: &Container, b: &Netns, b4: IpAddr, b6: IpAddr) {
     transfer(b, a, a.v4(), 8);
     transfer(a, b, b6, 8);
     transfer(b, a, a.v6(), 8);
+}
+
+/// Receives eight datagrams at `ADDR 7000`; prints their lengths and whether all is as sent.
+const RECEIVE_DATAGRAMS: &str = "\
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 7000))
+s.settimeout(20)
+got = []
+while len(got) < 8:
+    got.append(s.recv(65535))
+print([len(it) for it in got], b''.join(got) == bytes(range(250)) * 30)
+";
+
+/// Sends 7,500 bytes to `ADDR 7000` in datagrams of 1,000 with one call (`UDP_SEGMENT`, as QUIC does).
+const SEND_SEGMENTED: &str = "\
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_UDP, 103, 1000)
+s.sendto(bytes(range(250)) * 30, (sys.argv[1], 7000))
+";
+
+/// The veth of the underlay takes the datagrams whole, as one UDP GSO frame.
+#[track_caller]
+fn datagrams_of_one_send(from: &Netns, to: &Netns, address: IpAddr) {
+    let address = address.to_string();
+    let receiver = to.spawn(&["python3", "-c", RECEIVE_DATAGRAMS, &address]);
+    wait_for("the receiver has its socket", SOON, || {
+        !to.ok(&["ss", "-Hlun", "sport", "=", "7000"]).is_empty()
+    });
+    from.ok(&["python3", "-c", SEND_SEGMENTED, &address]);
+    let got = receiver.finish(SOON * 3).ok();
+    assert!(got.contains("[1000, 1000, 1000, 1000, 1000, 1000, 1000, 500] True"), "{got}");
 }
 
 /// The recipe of the help: a device with one remote and an address.
@@ -95,6 +128,8 @@ fn bridge_with_a_container(family: Family) {
         "ip addr add fd00:50::3/64 dev eth0 nodad",
     ]);
     reach_each_other(&a, &b, address("10.50.0.3"), address("fd00:50::3"));
+    datagrams_of_one_send(&b, &a, a.v4());
+    datagrams_of_one_send(&b, &a, a.v6());
     // Nothing of the gateway: the container behind the kernel does not reach it.
     assert!(!b.exec(&["ping", "-n", "-c1", "-W1", "10.50.0.1"]).status.success());
     assert!(drops(&host, "tunnel-gateway") > 0, "{:#?}", host.stats().drops);

@@ -4,6 +4,12 @@
 //! frame. Of several datagrams in one buffer (`UDP_GRO`) those of one TCP flow become one GSO frame; the first run of
 //! them keeps the buffer, each further one gets another. A partial checksum, which a kernel's VXLAN peer behind a veth
 //! leaves in the inner frame, stays partial, and a frame that was never segmented gets a segment size.
+//!
+//! Such a peer also hands over a UDP frame that its sender wants segmented (`UDP_SEGMENT`) whole, with the size of the
+//! *inner* segments in the place of the datagrams' (`udp_cmsg_recv`). Cut by that, its payload would be read as VXLAN
+//! headers, which its sender chooses. So a first packet longer than the size makes the buffer one frame, and the
+//! datagrams of a peer that no registry describes have one VXLAN header: the first, which the peer's kernel wrote. A
+//! vswitch node sends no inner GSO frame, and its flows of several networks share a source port.
 
 use std::net::IpAddr;
 
@@ -11,7 +17,7 @@ use fastpath::datagram::{self, Header};
 use fastpath::limits::{FRAME_MAX, VNET_LEN};
 use fastpath::{Frame, PortIndex, Received};
 use wire::coalesce::{self, Layout, Run};
-use wire::meta::Meta;
+use wire::meta::{L3, Meta};
 use wire::{mss_clamp, offload, vxlan};
 
 use crate::datapath::batch::FrameCtx;
@@ -39,6 +45,47 @@ pub(in crate::datapath) fn run(
     }
 }
 
+const BAD_HEADER: DropReason = DropReason::TunnelBadHeader;
+
+/// What a foreign peer's buffer with a segment size holds.
+enum Cut {
+    /// Datagrams of that size.
+    Datagrams,
+    /// One UDP packet whose payload is to be cut so.
+    Whole(wire::vnet::Header),
+    /// The first packet is longer, and not all of the buffer.
+    Wrong,
+}
+
+impl Cut {
+    /// Of the payload of a buffer: a VXLAN header and what follows it.
+    fn of(payload: &[u8], segment: u16) -> Self {
+        let stride = usize::from(segment);
+        let ethernet = payload.get(vxlan::HEADER_LEN..).unwrap_or_default();
+        let Ok(meta) = Meta::parse(ethernet) else { return Self::Datagrams };
+        let is_ip = matches!(meta.l3, L3::Ipv4 | L3::Ipv6);
+        if !is_ip || vxlan::HEADER_LEN + meta.l3_end() <= stride {
+            return Self::Datagrams;
+        }
+        // Joined datagrams, the first of which claims the bytes of the others.
+        let is_joined = payload.get(stride..).is_some_and(vxlan::is_plain);
+        match offload::unsegmented_udp(&meta, ethernet, segment) {
+            Some(vnet) if !is_joined => Self::Whole(vnet),
+            _ => Self::Wrong,
+        }
+    }
+}
+
+/// Datagrams in one buffer.
+#[derive(Debug, Clone, Copy)]
+struct Several {
+    peer: IpAddr,
+    /// From one to the next.
+    stride: usize,
+    /// The VXLAN header that each must have.
+    vxlan: Option<[u8; vxlan::HEADER_LEN]>,
+}
+
 struct Decapsulation<'a> {
     snapshot: &'a Snapshot,
     tunnel: &'a TunnelConf,
@@ -64,13 +111,52 @@ impl Decapsulation<'_> {
     /// Unwraps the datagrams of a buffer.
     fn unwrap_buffer(&mut self, frame: Frame, io: &mut FrameIo<'_, impl Observer>) {
         let Some(header) = Header::read(io.pool.bytes(&frame)) else {
-            return io.drop_frame(self.port, frame, DropReason::TunnelBadHeader);
+            return io.drop_frame(self.port, frame, BAD_HEADER);
         };
         let (peer, stride) = (header.peer.ip(), usize::from(header.segment));
-        if stride != 0 && frame.len() > datagram::LEN + stride {
-            self.unwrap_several(frame, peer, stride, io);
-        } else {
-            self.unwrap_one(frame, peer, io);
+        if stride == 0 || frame.len() <= datagram::LEN + stride {
+            return self.unwrap_one(frame, peer, io);
+        }
+        let mut several = Several { peer, stride, vxlan: None };
+        if !self.is_foreign(peer) {
+            return self.unwrap_several(frame, several, io);
+        }
+        let payload = &io.pool.bytes(&frame)[datagram::LEN..];
+        let count = header.datagrams(payload.len()) as u64;
+        match Cut::of(payload, header.segment) {
+            Cut::Datagrams => {
+                several.vxlan = payload.first_chunk().copied();
+                self.unwrap_several(frame, several, io);
+            }
+            Cut::Whole(vnet) => self.unwrap_whole(frame, peer, (vnet, count), io),
+            Cut::Wrong => {
+                io.drop_copies(self.port, &frame, BAD_HEADER, count);
+                io.pool.release(frame);
+            }
+        }
+    }
+
+    /// Unwraps a UDP packet for a receiver that segments it, which counts as `count` datagrams.
+    fn unwrap_whole(
+        &mut self,
+        mut frame: Frame,
+        peer: IpAddr,
+        (vnet, count): (wire::vnet::Header, u64),
+        io: &mut FrameIo<'_, impl Observer>,
+    ) {
+        let origin = self.origin(peer, &io.pool.bytes(&frame)[datagram::LEN..]);
+        let is_unwrapped = frame.shrink_front(OUTER_LEN - VNET_LEN);
+        debug_assert!(is_unwrapped, "its headers have been read");
+        match origin {
+            Ok(origin) => {
+                io.stats.vtep_mut(origin.vtep).count_rx(count, frame.wire_len());
+                io.stats.counters.merged += count - 1;
+                self.push(frame, origin, Some(vnet), io);
+            }
+            Err(reason) => {
+                io.drop_copies(self.port, &frame, reason, count);
+                io.pool.release(frame);
+            }
         }
     }
 
@@ -85,18 +171,18 @@ impl Decapsulation<'_> {
         if frame.shrink_front(OUTER_LEN - VNET_LEN) {
             self.push(frame, origin, None, io);
         } else {
-            io.drop_frame(self.port, frame, DropReason::TunnelBadHeader);
+            io.drop_frame(self.port, frame, BAD_HEADER);
         }
     }
 
-    /// Unwraps datagrams of `stride` bytes each, of which the last may be shorter.
+    /// Unwraps datagrams, of which the last may be shorter.
     fn unwrap_several(
         &mut self,
         mut frame: Frame,
-        peer: IpAddr,
-        stride: usize,
+        several: Several,
         io: &mut FrameIo<'_, impl Observer>,
     ) {
+        let Several { peer, stride, .. } = several;
         let first = self.origin(peer, &io.pool.bytes(&frame)[datagram::LEN..]);
         let first = first.and_then(|origin| {
             let buffer = io.pool.bytes_mut(&frame).and_then(|it| it.get_mut(datagram::LEN..));
@@ -106,7 +192,7 @@ impl Decapsulation<'_> {
         let mut at = datagram::LEN + first.as_ref().map_or(stride, |(_, run)| run.taken);
         let before = self.frames.len();
         while at < frame.len() {
-            at += self.copy_run(&frame, at, peer, stride, io);
+            at += self.copy_run(&frame, at, several, io);
         }
         let others = self.frames.len();
         match first {
@@ -130,11 +216,13 @@ impl Decapsulation<'_> {
         &mut self,
         frame: &Frame,
         at: usize,
-        peer: IpAddr,
-        stride: usize,
+        Several { peer, stride, vxlan }: Several,
         io: &mut FrameIo<'_, impl Observer>,
     ) -> usize {
-        let origin = match self.origin(peer, &io.pool.bytes(frame)[at..]) {
+        let bytes = &io.pool.bytes(frame)[at..];
+        let is_allowed = vxlan.is_none_or(|vxlan| bytes.starts_with(&vxlan));
+        let origin = if is_allowed { self.origin(peer, bytes) } else { Err(BAD_HEADER) };
+        let origin = match origin {
             Ok(origin) => origin,
             Err(reason) => {
                 io.drop_copy(self.port, frame, reason);
@@ -205,12 +293,18 @@ impl Decapsulation<'_> {
         });
     }
 
+    /// Whether another program than a vswitch node may send from an address: a VTEP there has no record.
+    fn is_foreign(&self, peer: IpAddr) -> bool {
+        let mut vteps = self.tunnel.at(peer).filter_map(|vtep| self.tunnel.vtep(vtep));
+        vteps.any(|conf| conf.is_learning)
+    }
+
     /// VTEP and network of a datagram, given from its VXLAN header.
     #[inline]
     fn origin(&mut self, peer: IpAddr, payload: &[u8]) -> Result<Origin, DropReason> {
         let Ok(packet) = vxlan::Packet::new_checked(payload) else {
             return Err(match self.tunnel.at(peer).next() {
-                Some(_) => DropReason::TunnelBadHeader,
+                Some(_) => BAD_HEADER,
                 None => DropReason::TunnelUnknownVtep,
             });
         };

@@ -6,8 +6,8 @@ use wire::tcp::Flags;
 use wire::vnet::{GsoType, Header};
 use wire::vxlan::{self, Vni};
 
-use super::nodes::{Nodes, PATH_MTU, VNI, mac, vxlan as packet};
-use super::traffic::{gso, partial, tcp, tcp_with, udp};
+use super::nodes::{Nodes, PATH_MTU, VNI, ip, ip6, mac, vxlan as packet};
+use super::traffic::{gso, partial, tcp, tcp_with, udp, udp_between};
 use crate::datapath::tests::sim::{Random, frame};
 use crate::datapath::*;
 
@@ -200,6 +200,87 @@ fn the_frames_of_a_peer_behind_a_veth_keep_their_offloads() {
             nodes.check();
         }
     }
+}
+
+/// A kernel's VXLAN peer behind a veth hands over a UDP GSO frame whole, with its inner segment size.
+#[test]
+fn a_datagram_gso_frame_of_a_foreign_peer_is_one_frame() {
+    for is_ipv6 in [false, true] {
+        let mut nodes = Nodes::learning(2);
+        let whole = gso(&udp_of((1, 0), (0, 0), is_ipv6, &payload(8_000)), 1000);
+        inject_joined(&mut nodes, &packet(VNI, &whole), 1000);
+        nodes.run();
+        let got = nodes.sent(0, 0);
+        assert_eq!(got.len(), 1);
+        assert_eq!(got[0][VNET_LEN..], whole[VNET_LEN..]);
+        let header = Header::parse(&got[0]).expect("a header");
+        assert_eq!((header.gso_type, header.gso_size), (GsoType::UdpL4, 1000));
+        assert_eq!(nodes.sims[0].stats().vteps()[1].rx_frames, 9);
+        nodes.check();
+    }
+}
+
+/// The payload of such a frame has VXLAN headers and frames of another network where its segments begin.
+#[test]
+fn the_payload_of_a_foreign_peers_frame_is_no_datagram() {
+    let (smuggled, size) = (packet(VNI, &frame(mac(0, 1), mac(1, 1), &[7; 300])), 322);
+    assert_eq!(smuggled.len(), size);
+    let other = Vni::new(3).expect("24 bits");
+    for is_ipv6 in [false, true] {
+        // The headers of the frame, and of VXLAN, come before the first payload.
+        let first = vec![1; size - if is_ipv6 { 70 } else { 50 }];
+        let udp = |payload: &[u8]| udp_of((1, 0), (0, 0), is_ipv6, payload);
+        let five = smuggled.repeat(5);
+        for (how, sent) in [
+            ("UDP_SEGMENT", gso(&udp(&[&first[..], &five].concat()), size as u16)),
+            ("a packet that ends with the first segment", [&udp(&first)[..], &five].concat()),
+            ("a packet that ends within the second", {
+                [&udp(&[&first[..], &[8; 99]].concat())[..], &five].concat()
+            }),
+        ] {
+            let mut nodes = Nodes::learning(2);
+            inject_joined(&mut nodes, &packet(other, &sent), size);
+            nodes.run();
+            assert_eq!(nodes.counts()[0], [0; 3], "{how}");
+            assert!(nodes.drops(0, DropReason::TunnelBadHeader) >= 5, "{how}");
+            nodes.check();
+        }
+    }
+}
+
+/// Nodes of a registry send no such frames, and their flows of several networks share a source port.
+#[test]
+fn datagrams_of_a_foreign_peer_have_one_header() {
+    for (is_learning, passed) in [(true, 1), (false, 3)] {
+        let mut nodes = if is_learning { Nodes::learning(2) } else { Nodes::new(2) };
+        let good = packet(VNI, &frame(mac(0, 0), mac(1, 0), &[5; 60]));
+        let mut other = good.clone();
+        other[7] = 1;
+        inject_joined(&mut nodes, &[&good[..], &other, &other].concat(), good.len());
+        nodes.run();
+        assert_eq!(nodes.counts()[0], [passed, 0, 0]);
+        assert_eq!(nodes.drops(0, DropReason::TunnelBadHeader) as usize, 3 - passed);
+        nodes.check();
+    }
+}
+
+fn udp_of(from: (usize, u16), to: (usize, u16), is_ipv6: bool, payload: &[u8]) -> Vec<u8> {
+    let end = |(node, port)| match is_ipv6 {
+        false => (mac(node, port), ip(node, port).into()),
+        true => (mac(node, port), ip6(node, port).into()),
+    };
+    udp_between(end(from), end(to), payload)
+}
+
+/// One buffer of the other node, cut at `segment`.
+fn inject_joined(nodes: &mut Nodes, payload: &[u8], segment: usize) {
+    let header = fastpath::datagram::Header {
+        peer: nodes.address(1),
+        segment: segment as u16,
+        socket: 0,
+    };
+    let tunnel = nodes.tunnel;
+    nodes.sims[0].inject(tunnel, super::nodes::datagram(header, payload));
 }
 
 /// A frame that a node got as GSO frame leaves it again as segments, by another network's tunnel.
