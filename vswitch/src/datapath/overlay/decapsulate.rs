@@ -17,6 +17,7 @@ use fastpath::datagram::{self, Header};
 use fastpath::limits::{FRAME_MAX, VNET_LEN};
 use fastpath::{Frame, PortIndex, Received};
 use wire::coalesce::{self, Layout, Run};
+use wire::limits::UDP_COALESCED_MAX;
 use wire::meta::{L3, Meta};
 use wire::{mss_clamp, offload, vxlan};
 
@@ -117,19 +118,18 @@ impl Decapsulation<'_> {
         if stride == 0 || frame.len() <= datagram::LEN + stride {
             return self.unwrap_one(frame, peer, io);
         }
-        let mut several = Several { peer, stride, vxlan: None };
-        if !self.is_foreign(peer) {
-            return self.unwrap_several(frame, several, io);
-        }
         let payload = &io.pool.bytes(&frame)[datagram::LEN..];
         let count = header.datagrams(payload.len()) as u64;
-        match Cut::of(payload, header.segment) {
-            Cut::Datagrams => {
-                several.vxlan = payload.first_chunk().copied();
-                self.unwrap_several(frame, several, io);
+        let is_foreign = self.is_foreign(peer);
+        let cut = if is_foreign { Cut::of(payload, header.segment) } else { Cut::Datagrams };
+        match cut {
+            Cut::Datagrams if count <= UDP_COALESCED_MAX as u64 => {
+                let vxlan = payload.first_chunk().filter(|_| is_foreign).copied();
+                self.unwrap_several(frame, Several { peer, stride, vxlan }, io);
             }
             Cut::Whole(vnet) => self.unwrap_whole(frame, peer, (vnet, count), io),
-            Cut::Wrong => {
+            // No kernel joins more datagrams, and each would take a buffer.
+            Cut::Datagrams | Cut::Wrong => {
                 io.drop_copies(self.port, &frame, BAD_HEADER, count);
                 io.pool.release(frame);
             }

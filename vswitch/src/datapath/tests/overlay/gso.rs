@@ -264,6 +264,23 @@ fn datagrams_of_a_foreign_peer_have_one_header() {
     }
 }
 
+/// A segment size that is no datagram's would make thousands of frames of one buffer.
+#[test]
+fn a_buffer_of_more_datagrams_than_a_kernel_joins_is_dropped() {
+    for is_learning in [false, true] {
+        for (count, passed) in [(64, 64), (65, 0), (1500, 0)] {
+            let mut nodes = if is_learning { Nodes::learning(2) } else { Nodes::new(2) };
+            let one = packet(VNI, &frame(mac(0, 0), mac(1, 0), &[5; 2]));
+            inject_joined(&mut nodes, &one.repeat(count), one.len());
+            nodes.run();
+            assert_eq!(nodes.counts()[0], [passed, 0, 0]);
+            let dropped = nodes.drops(0, DropReason::TunnelBadHeader) as usize;
+            assert_eq!(dropped, count - passed, "{count}");
+            nodes.check();
+        }
+    }
+}
+
 fn udp_of(from: (usize, u16), to: (usize, u16), is_ipv6: bool, payload: &[u8]) -> Vec<u8> {
     let end = |(node, port)| match is_ipv6 {
         false => (mac(node, port), ip(node, port).into()),
