@@ -97,6 +97,8 @@ pub struct PortIoCounters {
     pub traffic: PortTraffic,
     /// Failed reads, empty queues aside.
     pub rx_errors: u64,
+    /// Datagrams that the kernel dropped at a full socket, or for their checksum. No part of `traffic`.
+    pub rx_overflow: u64,
     /// Failed writes by [`TxDrop`].
     pub tx_drops: [u64; TxDrop::COUNT],
 }

@@ -53,6 +53,12 @@ impl Slot {
     const fn is_open(&self) -> bool {
         self.queue.is_some() && !self.closing
     }
+
+    /// Its counters.
+    fn io(&self) -> PortIoCounters {
+        let overflow = self.queue.as_ref().map_or(0, PortQueue::overflow);
+        PortIoCounters { rx_overflow: self.io.rx_overflow + overflow, ..self.io }
+    }
 }
 
 /// Packet I/O by epoll.
@@ -206,6 +212,7 @@ impl EpollEngine {
         let Some(queue) = slot.queue.take() else { return };
         // Fails for a vanished device, which is not watched.
         let _ = epoll::delete(&self.epoll, &queue);
+        slot.io.rx_overflow += queue.overflow();
         slot.closed = Some(queue);
         slot.closing = false;
         self.events.push_back(EngineEvent::Detached(port));
@@ -375,7 +382,7 @@ impl Engine for EpollEngine {
     }
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {
-        self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
+        self.slots.get(port.get()).map(Slot::io).unwrap_or_default()
     }
 
     fn capacity(&self) -> usize {

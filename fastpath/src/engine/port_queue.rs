@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::datagram;
 use crate::limits::{FRAME_MAX, VNET_LEN};
 use crate::pool::{Frame, Pool};
+use crate::sys;
 
 /// Nonblocking descriptors of a port.
 #[derive(Debug)]
@@ -41,6 +42,12 @@ impl PortQueue {
             Self::Tap(_) => Framing::Vnet,
             Self::Datagrams(_) => Framing::Datagram,
         }
+    }
+
+    /// Datagrams that the kernel has dropped at the socket that receives.
+    pub(super) fn overflow(&self) -> u64 {
+        let socket = self.sockets().map(|sockets| sockets.receive.as_fd());
+        socket.and_then(|socket| sys::udp::dropped(socket).ok()).map_or(0, u64::from)
     }
 
     /// Sockets of a port of datagrams.

@@ -320,7 +320,9 @@ impl<R: Ring> Engine for UringEngine<R> {
 
     fn take_closed(&mut self, port: PortIndex) -> Option<PortQueue> {
         let slot = self.slots.get_mut(port.get())?;
-        if slot.state == State::Vacant { slot.queue.take() } else { None }
+        let closed = slot.queue.take_if(|_| slot.state == State::Vacant)?;
+        slot.io.rx_overflow += closed.overflow();
+        Some(closed)
     }
 
     fn is_busy(&self) -> bool {
@@ -346,7 +348,7 @@ impl<R: Ring> Engine for UringEngine<R> {
     }
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {
-        self.slots.get(port.get()).map(|slot| slot.io).unwrap_or_default()
+        self.slots.get(port.get()).map(Slot::io).unwrap_or_default()
     }
 
     fn capacity(&self) -> usize {

@@ -1,4 +1,5 @@
-//! Options of UDP sockets that take an integer, and the filter of sockets that only send (socket(7)).
+//! Options of UDP sockets that take an integer, their count of drops, and the filter of sockets that only send
+//! (socket(7)).
 
 use std::io;
 use std::mem;
@@ -23,6 +24,25 @@ pub(crate) fn bind_to_device(fd: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     check(unsafe {
         libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name, len)
     })
+}
+
+/// Datagrams that the kernel dropped at the socket (`SK_MEMINFO_DROPS` of `SO_MEMINFO`).
+pub(crate) fn dropped(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    // `linux/sock_diag.h`.
+    const SK_MEMINFO_DROPS: usize = 8;
+    let mut words = [0_u32; SK_MEMINFO_DROPS + 1];
+    let mut len = mem::size_of_val(&words) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes to `words`, and the length to `len`; both live through the call.
+    check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            (&raw mut words).cast::<c_void>(),
+            &raw mut len,
+        )
+    })?;
+    Ok(words[SK_MEMINFO_DROPS])
 }
 
 /// Lets the socket receive nothing: a classic BPF program that keeps no byte of any datagram.

@@ -148,6 +148,30 @@ fn a_port_survives_a_peer_that_is_not_there() {
     }
 }
 
+/// Datagrams that came while the switch did not read.
+#[test]
+fn what_a_full_socket_drops_is_counted() {
+    for (mut rig, local) in rigs_and_families() {
+        let (queue, here) = open(&conf(local));
+        rustix::net::sockopt::set_socket_recv_buffer_size(&queue.receive, 32 * 1024)
+            .expect("a smaller buffer");
+        let far = plain(local);
+        for _ in 0..100 {
+            far.send_to(&[1; 1_000], here).expect("loopback");
+        }
+        rig.attach(A, queue);
+        let all = |rig: &Rig| {
+            let io = rig.engine.port_io(A);
+            io.rx_overflow + io.traffic.rx_frames == 100 && io.rx_overflow >= 50
+        };
+        rig.until(|rig| all(rig));
+        drop(rig.detach(A));
+        assert!(all(&rig), "{}: kept until the slot is attached again", rig.name);
+        rig.take();
+        rig.assert_clean();
+    }
+}
+
 /// A socket of UDP-Lite (RFC 3828), which the kernel does not segment for: `EIO`, as where the way out cannot.
 fn lite(local: SocketAddr) -> OwnedFd {
     let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };

@@ -34,6 +34,8 @@ macro_rules! reasons {
 reasons! {
     /// The read from the port failed, or was shorter than a virtio-net header.
     RxError = "rx-error",
+    /// The kernel dropped the datagram before the switch read it: the tunnel's socket was full, or the checksum wrong.
+    RxOverflow = "rx-overflow",
     /// The frame is shorter than an Ethernet header.
     Truncated = "truncated",
     /// The frame ends within a VLAN tag.

@@ -118,14 +118,16 @@ impl Default for PortCounters {
 }
 
 impl PortCounters {
-    /// From the counters of engine and datapath. A failed read counts as received and dropped.
+    /// From the counters of engine and datapath. A failed read, and a datagram that the kernel
+    /// dropped, count as received and dropped.
     #[must_use]
     pub fn new(io: PortIoCounters, mut drops: [u64; DropReason::COUNT]) -> Self {
         for kind in TxDrop::ALL {
             drops[DropReason::from(kind) as usize] += io.tx_drops[kind as usize];
         }
         drops[DropReason::RxError as usize] += io.rx_errors;
-        let rx_frames = io.traffic.rx_frames + io.rx_errors;
+        drops[DropReason::RxOverflow as usize] += io.rx_overflow;
+        let rx_frames = io.traffic.rx_frames + io.rx_errors + io.rx_overflow;
         Self { traffic: PortTraffic { rx_frames, ..io.traffic }, drops }
     }
 

@@ -63,6 +63,12 @@ impl Slot {
         }
     }
 
+    /// Its counters.
+    pub(super) fn io(&self) -> PortIoCounters {
+        let overflow = self.queue.as_ref().map_or(0, PortQueue::overflow);
+        PortIoCounters { rx_overflow: self.io.rx_overflow + overflow, ..self.io }
+    }
+
     /// Whether poll bits ask for a read. A read clears an ICMP error of a UDP socket; an error of a TAP means
     /// that the device vanished.
     pub(super) fn is_readable(&self, bits: u32) -> bool {
