@@ -292,7 +292,7 @@ pub fn run<O: Observer>(
     cut_through::note(batch, io.pool, snapshot, &mut state.handshakes);
     router::run(now, batch, snapshot, state, io);
     lookup::run(now, batch, snapshot, &state.fdb);
-    police::storm(now, batch, io.pool, snapshot);
+    police::storm(now, batch, io.pool, snapshot, &state.groups);
     cut_through::allow(batch, io.pool, snapshot, &mut state.handshakes);
     if let Some(tunnel) = &mut state.tunnel {
         overlay::path::run(now, batch, snapshot, tunnel, io);

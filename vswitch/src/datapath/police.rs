@@ -10,6 +10,9 @@
 //! | storm | after lookup | frames that go to many | `storm-*`, at that port |
 //! | rate out | tx | bytes to the port | `rate-limit-out`, at the port they were meant for |
 //!
+//! A flood that goes to other nodes costs a token for every so many of them
+//! ([`STORM_COPIES`], [`STORM_MULTICAST_COPIES`]), since each gets a copy of its own.
+//!
 //! A run of frames of one port takes from a bucket once. Ports without a limit, and snapshots in which
 //! no port has one, are decided outside the loops.
 
@@ -21,8 +24,12 @@ use fastpath::{Frame, Nanos, Pool, PortIndex};
 use wire::vnet::{GsoType, Header};
 
 use super::batch::FrameCtx;
+use super::limits::{STORM_COPIES, STORM_MULTICAST_COPIES};
 use super::loops::LoopTable;
-use super::{Batch, DropReason, Egress, FrameIo, Observer, Snapshot, TokenBucket, Verdict};
+use super::overlay::encapsulate::Replication;
+use super::{
+    Batch, DropReason, Egress, FrameIo, Groups, Observer, Snapshot, TokenBucket, Verdict,
+};
 
 /// Polices received frames.
 pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot) {
@@ -39,7 +46,13 @@ pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Sna
 }
 
 /// Polices frames to several ports.
-pub(super) fn storm(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot) {
+pub(super) fn storm(
+    now: Nanos,
+    batch: &mut Batch,
+    pool: &Pool,
+    snapshot: &Snapshot,
+    groups: &Groups,
+) {
     if !snapshot.limited().storm {
         return;
     }
@@ -56,8 +69,11 @@ pub(super) fn storm(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snaps
         for (wanted, bucket, reason) in buckets {
             let Some(bucket) = bucket else { continue };
             police(bucket, now, run, reason, |ctx| {
-                let counts = kind(ctx) == Some(wanted);
-                if counts { on_wire(pool.bytes(&ctx.frame)).frames } else { 0 }
+                if kind(ctx) != Some(wanted) {
+                    return 0;
+                }
+                let nodes = Replication::new(ctx, snapshot, groups).map_or(0, |it| it.copies());
+                on_wire(pool.bytes(&ctx.frame)).frames * wanted.tokens(nodes)
             });
         }
     }
@@ -69,6 +85,14 @@ enum Kind {
     Broadcast,
     Multicast,
     Unknown,
+}
+
+impl Kind {
+    /// Tokens of a frame that so many other nodes get.
+    fn tokens(self, nodes: usize) -> u64 {
+        let copies = if self == Self::Multicast { STORM_MULTICAST_COPIES } else { STORM_COPIES };
+        nodes.div_ceil(copies).max(1) as u64
+    }
 }
 
 #[inline]

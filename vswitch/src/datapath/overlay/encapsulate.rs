@@ -84,7 +84,7 @@ pub(in crate::datapath) struct Replication<'a> {
     overlay: &'a Overlay,
     tunnel: &'a TunnelConf,
     /// Only those that no registry describes: nobody else has reported a listener of the group.
-    is_to_learning: bool,
+    only_learning: bool,
 }
 
 impl<'a> Replication<'a> {
@@ -108,16 +108,21 @@ impl<'a> Replication<'a> {
             let mut ports = groups.listeners(ctx.dst).iter().chain(groups.takers(ctx.dst));
             ports.any(|&port| port == tunnel.port())
         };
-        let is_to_learning = ctx.verdict == Verdict::Group && !listens();
-        (!stays).then_some(Self { overlay, tunnel, is_to_learning })
+        let only_learning = ctx.verdict == Verdict::Group && !listens();
+        (!stays).then_some(Self { overlay, tunnel, only_learning })
     }
 
     fn vteps(&self) -> impl Iterator<Item = (VtepIndex, &'a VtepConf)> {
-        let (tunnel, is_to_learning) = (self.tunnel, self.is_to_learning);
+        let (tunnel, only_learning) = (self.tunnel, self.only_learning);
         let vteps = self.overlay.vteps.iter();
         vteps
             .filter_map(move |&vtep| Some((vtep, tunnel.vtep(vtep)?)))
-            .filter(move |(_, conf)| conf.is_learning || !is_to_learning)
+            .filter(move |(_, conf)| conf.is_learning || !only_learning)
+    }
+
+    /// How many VTEPs get it, at most.
+    pub(in crate::datapath) fn copies(&self) -> usize {
+        if self.only_learning { self.vteps().count() } else { self.overlay.vteps.len() }
     }
 
     /// Sends a copy to each VTEP; each counts as a copy of the flood. False: there is no VTEP.

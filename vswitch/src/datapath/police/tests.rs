@@ -45,6 +45,28 @@ fn an_absurd_offload_header_costs_at_least_the_frame() {
     assert_eq!(on_wire(&tiny), OnWire { frames: 1, bytes: 1054 });
 }
 
+/// With default limits: ARP works in a network of 1,000 nodes, and no kind makes more than 100,000 copies a second.
+#[test]
+fn floods_to_many_nodes_cost_more() {
+    use vswitch_api::port_settings::limits::FrameRate;
+
+    use crate::datapath::limits::{STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN};
+
+    let rate = |rate: FrameRate| rate.get();
+    for (kind, limit) in [
+        (Kind::Broadcast, rate(STORM_BROADCAST)),
+        (Kind::Multicast, rate(STORM_MULTICAST)),
+        (Kind::Unknown, rate(STORM_UNKNOWN)),
+    ] {
+        assert_eq!((kind.tokens(0), kind.tokens(1)), (1, 1), "{kind:?}");
+        for nodes in [9, 10, 11, 99, 100, 101, 999, 4000] {
+            let floods = limit / kind.tokens(nodes);
+            assert!(floods * nodes as u64 <= 100_000, "{kind:?} to {nodes}: {floods}/s");
+        }
+        assert!(limit / kind.tokens(999) >= 100, "{kind:?}");
+    }
+}
+
 proptest! {
     /// Whatever a sender claims: no panic, never less than the bytes that there are, and no frame is
     /// free.

@@ -1,5 +1,7 @@
 //! Floods, multicast, ARP and ND between nodes.
 
+use std::sync::Arc;
+
 use wire::{MacAddr, frames, membership};
 
 use super::nodes::{GATEWAY, GATEWAY6, Nodes, ip, ip6, mac};
@@ -20,6 +22,34 @@ fn a_flood_reaches_every_node_once() {
     assert_eq!(nodes.counts(), [[1, 0, 1], [1; 3], [1; 3]]);
     assert_eq!(nodes.carried.len(), 2, "never from tunnel to tunnel");
     nodes.check();
+}
+
+#[test]
+fn storm_control_counts_copies_for_other_nodes() {
+    // 129 tokens at once; a frame to 2 nodes costs one, to 150 nodes two.
+    for (others, passed) in [(2, 129), (150, 64)] {
+        let mut nodes = Nodes::new(2);
+        let rate = || Rate::frames(10.try_into().expect("in range"));
+        let frames = || Some(Arc::new(TokenBucket::new(rate())));
+        let storm = Storm { broadcast: frames(), multicast: frames(), unknown: frames() };
+        nodes.sims[0].limit(0, |limits| limits.storm = Some(storm));
+        let vtep = |number: u8| VtepConf {
+            address: ([198, 18, 0, number], 4789).into(),
+            mtu: 1450,
+            is_learning: true,
+        };
+        let tunnel = nodes.tunnel;
+        nodes.sims[0].set_vteps(tunnel, (0..others).map(|number| Some(vtep(number))).collect());
+        nodes.overlay(0, |overlay| overlay.vteps = (0..others.into()).map(VtepIndex).collect());
+        for _ in 0..200 {
+            nodes.inject(0, 0, frame(MacAddr::BROADCAST, mac(0, 0), b"storm"));
+            nodes.run();
+        }
+        assert_eq!(nodes.counts()[0], [0, passed, passed], "{others} nodes");
+        let dropped = nodes.sims[0].drops(0, DropReason::StormBroadcast) as usize;
+        assert_eq!(dropped, 200 - passed, "{others} nodes");
+        nodes.check();
+    }
 }
 
 #[test]
