@@ -20,6 +20,8 @@ pub mod epoll;
 pub mod memory;
 pub mod pcap;
 mod port_queue;
+mod segmentation;
+mod surplus;
 pub mod uring;
 
 use std::io;
@@ -117,7 +119,7 @@ pub trait Engine {
     /// Empty rounds after which a port is polled instead of read; 0: as soon as it is empty.
     fn set_spin_rounds(&mut self, rounds: u16);
 
-    /// Writes in flight.
+    /// Writes in flight, and datagrams that were read beyond the frames of a round.
     fn writes_in_flight(&self) -> usize;
 
     /// Counters of a port, kept until the slot is attached again; zeros for an unused slot.

@@ -42,6 +42,12 @@ pub const WRITES_PER_PORT_MAX: usize = ROUND_FRAMES_MAX;
 /// Datagrams, or groups of segments, in one `recvmmsg(2)` or `sendmmsg(2)`.
 pub const DATAGRAM_BATCH_MAX: usize = 64;
 
+/// Peers of a tunnel port for which a worker remembers that the kernel would not segment. A further one evicts the oldest.
+pub const UNSEGMENTED_PEERS_MAX: usize = 64;
+
+/// Sends to such a peer until the kernel is asked again: a second or more of a fast flow.
+pub const UNSEGMENTED_SENDS: u32 = 16_384;
+
 /// Sending sockets of a tunnel port: source ports, by which the underlay spreads flows.
 pub const SENDERS_MAX: usize = 64;
 

@@ -17,6 +17,8 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use super::deficit::Quantum;
 use super::port_queue::Framing;
+use super::segmentation::Segmentation;
+use super::surplus::Surplus;
 use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
 use crate::limits::{PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS};
 use crate::pool::{Frame, Pool};
@@ -39,7 +41,7 @@ struct Slot {
     /// Frames with datagrams that wait for their system call.
     outgoing: Vec<Frame>,
     /// Whether the kernel cuts payloads into datagrams.
-    segmentation: bool,
+    segmentation: Segmentation,
     /// Bytes that a read of datagrams brought of late.
     bytes_per_read: usize,
     io: PortIoCounters,
@@ -75,9 +77,12 @@ pub struct EpollEngine {
     spin_rounds: u16,
     empty_rounds: u16,
     batch: Batch,
+    surplus: Surplus,
     /// Buffers of a batch of reads, and messages of a batch of sends.
     buffers: Vec<Frame>,
     sends: Vec<datagrams::Outgoing>,
+    /// Datagrams that the kernel refused to cut.
+    parts: Vec<datagrams::Outgoing>,
     /// Ports with frames in `outgoing`, and their frames.
     to_flush: Vec<PortIndex>,
     queued: usize,
@@ -103,8 +108,10 @@ impl EpollEngine {
             spin_rounds: SPIN_ROUNDS,
             empty_rounds: SPIN_ROUNDS,
             batch: Batch::new(),
+            surplus: Surplus::default(),
             buffers: Vec::new(),
             sends: Vec::new(),
+            parts: Vec::new(),
             to_flush: Vec::new(),
             queued: 0,
             stats: EngineCounters::default(),
@@ -263,7 +270,7 @@ impl Engine for EpollEngine {
         epoll::add(&self.epoll, &queue, EventData::new_u64(u64::from(port.0)), EventFlags::IN)?;
         *self.grow_to(port) = Slot {
             framing: queue.framing(),
-            segmentation: queue.sockets().is_some_and(|sockets| sockets.segmentation),
+            segmentation: Segmentation::of(&queue),
             queue: Some(queue),
             ..Slot::default()
         };
@@ -304,7 +311,8 @@ impl Engine for EpollEngine {
         received: &mut Vec<Received>,
     ) -> io::Result<()> {
         self.flush(pool);
-        let wait = if self.is_busy() || !self.events.is_empty() { Wait::No } else { wait };
+        let has_work = self.is_busy() || !self.events.is_empty() || !self.surplus.is_empty();
+        let wait = if has_work { Wait::No } else { wait };
         self.stats.sleeps += u64::from(wait != Wait::No);
         self.poll(wait)?;
         let mut budget = ROUND_FRAMES_MAX;
@@ -343,6 +351,10 @@ impl Engine for EpollEngine {
             }
         }
         self.ready = ready;
+        let slots = &self.slots;
+        self.surplus.end_round(pool, received, |port| {
+            slots.get(port.get()).map(|slot| slot.framing).unwrap_or_default()
+        });
         self.stats.rounds_full += u64::from(budget == 0);
         let empty = budget == ROUND_FRAMES_MAX;
         self.empty_rounds = if empty { self.empty_rounds.saturating_add(1) } else { 0 };
@@ -378,7 +390,7 @@ impl Engine for EpollEngine {
     }
 
     fn writes_in_flight(&self) -> usize {
-        self.queued
+        self.queued + self.surplus.datagrams()
     }
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {

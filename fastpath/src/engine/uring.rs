@@ -41,6 +41,7 @@ use self::ring::{Op, Ring};
 use self::slot::{Slot, State};
 use super::deficit::Quantum;
 use super::port_queue::Framing;
+use super::surplus::Surplus;
 use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
 use crate::limits::{PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, WRITES_PER_PORT_MAX};
 use crate::pool::{Frame, Pool};
@@ -62,6 +63,7 @@ pub struct UringEngine<R = KernelRing> {
     to_cancel: Vec<PortIndex>,
     /// Frames that arrived during a flush of the submission queue.
     early: Vec<Received>,
+    surplus: Surplus,
     events: VecDeque<EngineEvent>,
     spin_rounds: u16,
     writes: usize,
@@ -97,6 +99,7 @@ impl<R: Ring> UringEngine<R> {
             to_arm: Vec::new(),
             to_cancel: Vec::new(),
             early: Vec::new(),
+            surplus: Surplus::default(),
             events: VecDeque::new(),
             spin_rounds: SPIN_ROUNDS,
             writes: 0,
@@ -179,6 +182,9 @@ impl<R: Ring> UringEngine<R> {
             self.stats.deficit_skips += u64::from(!may_read);
             let part = slot.within_budget(slot.depth.min(self.quantum.frames as u16));
             slot.granted = if may_read { part } else { 0 };
+            if slot.framing == Framing::Datagram && !self.surplus.is_empty() {
+                slot.granted = 0;
+            }
             granted += usize::from(slot.granted);
         }
         ROUND_FRAMES_MAX.saturating_sub(granted)
@@ -304,12 +310,15 @@ impl<R: Ring> Engine for UringEngine<R> {
         self.submit_reads(pool);
         received.append(&mut self.early);
         let armed = self.waker_armed && self.to_arm.is_empty() && self.to_cancel.is_empty();
-        let quiet = armed && !self.is_busy() && self.events.is_empty() && received.is_empty();
+        let nothing = self.events.is_empty() && received.is_empty() && self.surplus.is_empty();
+        let quiet = armed && !self.is_busy() && nothing;
         let wait = if quiet { wait } else { Wait::No };
         self.stats.syscalls += 1;
         self.stats.sleeps += u64::from(wait != Wait::No);
         self.ring.enter(wait, std::mem::take(&mut self.queued_writes))?;
         self.reap_completions(pool, received);
+        let slots = &self.slots;
+        self.surplus.end_round(pool, received, |port| slots[port.get()].framing);
         self.adapt();
         Ok(())
     }
@@ -344,7 +353,7 @@ impl<R: Ring> Engine for UringEngine<R> {
     }
 
     fn writes_in_flight(&self) -> usize {
-        self.writes + self.to_resend.len()
+        self.writes + self.to_resend.len() + self.surplus.datagrams()
     }
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {

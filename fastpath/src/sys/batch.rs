@@ -87,6 +87,10 @@ impl Batch {
             header.msg_hdr = *message.header_mut();
             count += 1;
         }
+        if count == 0 {
+            // `sendmmsg(2)` of nothing succeeds, and its caller would try for ever.
+            return Err(libc::EINVAL);
+        }
         let headers = self.headers.as_mut_ptr();
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: `count` headers point to as many messages, which lie still in their box, and to bytes of

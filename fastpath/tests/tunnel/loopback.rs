@@ -148,6 +148,33 @@ fn a_port_survives_a_peer_that_is_not_there() {
     }
 }
 
+/// Buffers of one datagram each teach the engine a depth of 32; those behind them have 60.
+#[test]
+fn a_round_brings_no_more_datagrams_than_it_has_frames() {
+    for (mut rig, local) in rigs_and_families() {
+        rig.attach(A, open(&conf(local)).0);
+        let (queue, here) = open(&conf(local));
+        for number in 0..60 {
+            let (segment, len) = if number < 40 { (0, 64) } else { (64, 60 * 64) };
+            rig.send(A, header(here, segment, 0), &vec![number; len]);
+            rig.until(|rig| rig.engine.writes_in_flight() == 0);
+        }
+        rig.attach(B, queue);
+        let (mut got, mut largest) = (Vec::new(), 0);
+        rig.until(|rig| {
+            let round = rig.take();
+            let datagrams = round.iter().map(|(header, bytes)| header.datagrams(bytes.len()));
+            largest = largest.max(datagrams.sum());
+            got.extend(round);
+            got.len() == 60
+        });
+        assert!((61..=256).contains(&largest), "{}: {largest}", rig.name);
+        assert!(got.iter().zip(0..).all(|((_, bytes), number)| bytes[0] == number), "in order");
+        assert_eq!(rig.engine.port_io(B).traffic.rx_frames, 40 + 20 * 60, "{}", rig.name);
+        rig.assert_clean();
+    }
+}
+
 /// Datagrams that came while the switch did not read.
 #[test]
 fn what_a_full_socket_drops_is_counted() {

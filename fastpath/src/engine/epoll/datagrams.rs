@@ -1,8 +1,8 @@
 //! Ports of datagrams: `recvmmsg(2)` and `sendmmsg(2)`.
 //!
 //! Frames to send wait for the next round or for [`DATAGRAM_BATCH_MAX`] of them, and leave in one call for each
-//! socket. A kernel that cannot segment on its way out (udp(7): `EIO`) gets each datagram by itself, from then
-//! on as long as the port is attached.
+//! socket. A kernel that cannot segment on its way out to a peer (udp(7): `EIO`) gets each datagram by itself, for some
+//! sends (`engine/segmentation.rs`).
 
 use std::os::fd::AsFd;
 
@@ -37,6 +37,9 @@ impl EpollEngine {
         received: &mut Vec<Received>,
     ) -> usize {
         let Some(slot) = self.slots.get_mut(port.get()) else { return 0 };
+        if !self.surplus.is_empty() {
+            return 0;
+        }
         let Slot { queue: Some(queue), io, bytes_per_read, .. } = slot else { return 0 };
         let framing = queue.framing();
         let (mut frames, mut bytes) = (0, 0);
@@ -54,6 +57,7 @@ impl EpollEngine {
                 if index < got && frame.len() >= LEN {
                     let (datagrams, len) = framing.measure(pool, &frame);
                     io.traffic.count_rx_frames(datagrams, len);
+                    self.surplus.count(datagrams);
                     bytes += charged(frame.len(), datagrams);
                     frames += 1;
                     received.push(Received { port, frame });
@@ -101,17 +105,23 @@ impl EpollEngine {
     }
 
     fn flush_port(&mut self, pool: &mut Pool, port: PortIndex) {
-        let slot = &mut self.slots[port.get()];
-        let mut frames = std::mem::take(&mut slot.outgoing);
-        let Some(sockets) = slot.queue.as_ref().and_then(|queue| queue.sockets()) else { return };
+        let Slot { queue, outgoing, io, segmentation, .. } = &mut self.slots[port.get()];
+        let mut frames = std::mem::take(outgoing);
+        self.queued -= frames.len();
+        let Some(sockets) = queue.as_ref().and_then(|queue| queue.sockets()) else {
+            io.drop_tx_frames(TxDrop::Gone, frames.len() as u64);
+            return frames.drain(..).for_each(|frame| pool.release(frame));
+        };
         let mut sends = std::mem::take(&mut self.sends);
         for (index, frame) in frames.iter().enumerate() {
             let Some(header) = Header::read(pool.bytes(frame)) else {
-                slot.io.drop_tx(TxDrop::Refused);
+                io.drop_tx(TxDrop::Refused);
                 continue;
             };
             let socket = sockets.sender(&header);
-            let parts = header.parts(frame.len() - LEN, slot.segmentation);
+            // A single datagram asks for nothing.
+            let is_cut = header.segment != 0 && segmentation.allows(header.peer);
+            let parts = header.parts(frame.len() - LEN, is_cut);
             sends.extend(parts.map(|part| Outgoing { frame: index, header, socket, part }));
         }
         // The datagrams of a flow have one socket, and stay in order.
@@ -119,7 +129,6 @@ impl EpollEngine {
         self.transmit(pool, port, &frames, &sends);
         sends.clear();
         self.sends = sends;
-        self.queued -= frames.len();
         frames.drain(..).for_each(|frame| pool.release(frame));
         self.slots[port.get()].outgoing = frames;
     }
@@ -130,7 +139,9 @@ impl EpollEngine {
             let Slot { queue, io, segmentation, .. } = &mut self.slots[port.get()];
             let sockets = queue.as_ref().and_then(|queue| queue.sockets());
             let Some(socket) = sockets.and_then(|sockets| sockets.send.get(first.socket)) else {
-                return;
+                io.drop_tx_frames(TxDrop::Refused, first.part.datagrams());
+                rest = &rest[1..];
+                continue;
             };
             let run = rest.iter().take_while(|send| send.socket == first.socket);
             let messages = run.map(|send| (&frames[send.frame], send.header, send.part));
@@ -143,11 +154,17 @@ impl EpollEngine {
                     sent
                 }
                 Err(errno) if first.part.segment != 0 && is_refused_segmentation(errno) => {
-                    *segmentation &= errno != libc::EIO;
+                    if errno == libc::EIO {
+                        segmentation.refuse(first.header.peer);
+                    }
                     self.stats.segmentation_refusals += 1;
-                    let parts = first.header.parts(first.part.len as usize, false);
-                    let parts: Vec<_> = parts.map(|part| Outgoing { part, ..*first }).collect();
+                    let mut parts = std::mem::take(&mut self.parts);
+                    let cut = first.header.parts(first.part.len as usize, false);
+                    parts.extend(cut.map(|part| Outgoing { part, ..*first }));
+                    // They are not cut again: this is no deeper recursion.
                     self.transmit(pool, port, frames, &parts);
+                    parts.clear();
+                    self.parts = parts;
                     1
                 }
                 Err(errno) => {

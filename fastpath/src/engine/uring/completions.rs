@@ -52,6 +52,7 @@ impl<R: Ring> UringEngine<R> {
                 let (frames, bytes) = slot.framing.measure(pool, &frame);
                 slot.got_bytes += charged(len as usize, frames);
                 slot.io.traffic.count_rx_frames(frames, bytes);
+                self.surplus.count(frames);
                 received.push(Received { port, frame });
             }
             Ok(_) => {

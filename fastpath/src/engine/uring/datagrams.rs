@@ -1,8 +1,8 @@
 //! Sends of a port of datagrams.
 //!
-//! A frame leaves by one `sendmsg(2)` with `UDP_SEGMENT`. A kernel that cannot segment on its way out
-//! (udp(7): `EIO`) gets each datagram by itself, from then on as long as the port is attached. Sends end within
-//! the next system call, and a full submission queue is flushed: they need no limit of their own.
+//! A frame leaves by one `sendmsg(2)` with `UDP_SEGMENT`. A kernel that cannot segment on its way out to a peer
+//! (udp(7): `EIO`) gets each datagram by itself, for some sends (`engine/segmentation.rs`). Sends end within the next
+//! system call, and a full submission queue is flushed: they need no limit of their own.
 
 use std::os::fd::AsRawFd;
 
@@ -19,8 +19,7 @@ impl<R: Ring> UringEngine<R> {
     pub(super) fn send_datagrams(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let slot = &mut self.slots[port.get()];
         if slot.state == State::Open {
-            let segmentation = slot.segmentation;
-            self.push_datagrams(pool, port, frame, segmentation);
+            self.push_datagrams(pool, port, frame, true);
         } else {
             let (frames, _) = slot.framing.measure(pool, &frame);
             slot.io.drop_tx_frames(TxDrop::Gone, frames);
@@ -28,7 +27,7 @@ impl<R: Ring> UringEngine<R> {
         }
     }
 
-    /// Queues the parts of a frame; each holds its buffer.
+    /// Queues the parts of a frame; each holds its buffer. With `segmentation` the kernel may cut it.
     fn push_datagrams(
         &mut self,
         pool: &mut Pool,
@@ -46,6 +45,10 @@ impl<R: Ring> UringEngine<R> {
             self.slots[port.get()].io.drop_tx(TxDrop::Refused);
             return pool.release(frame);
         };
+        // A single datagram asks for nothing.
+        let segmentation = segmentation
+            && header.segment != 0
+            && self.slots[port.get()].segmentation.allows(header.peer);
         for part in header.parts(frame.len() - LEN, segmentation) {
             let pushed = match pool.share(&frame) {
                 Some(frame) => self.push(pool, Op::Transmit { port, frame, socket, part }),
@@ -80,7 +83,11 @@ impl<R: Ring> UringEngine<R> {
         match result {
             Ok(_) => slot.io.traffic.count_tx_frames(part.datagrams(), part.len as usize),
             Err(errno) if part.segment != 0 && is_refused_segmentation(errno) => {
-                slot.segmentation &= errno != libc::EIO;
+                if errno == libc::EIO
+                    && let Some(header) = Header::read(pool.bytes(&frame))
+                {
+                    slot.segmentation.refuse(header.peer);
+                }
                 self.stats.segmentation_refusals += 1;
                 // Stays in flight, so that a closing port waits for it.
                 return self.to_resend.push_back((port, frame));

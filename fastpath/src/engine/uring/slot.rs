@@ -4,6 +4,7 @@ use super::ring::Op;
 use crate::engine::PortQueue;
 use crate::engine::deficit::{Deficit, Quantum};
 use crate::engine::port_queue::Framing;
+use crate::engine::segmentation::Segmentation;
 use crate::limits::READ_DEPTH_MAX;
 use crate::pool::Frame;
 use crate::port::{PortIndex, PortIoCounters};
@@ -45,7 +46,7 @@ pub(super) struct Slot {
     pub(super) got_bytes: usize,
     pub(super) queue: Option<PortQueue>,
     /// Whether the kernel cuts payloads into datagrams.
-    pub(super) segmentation: bool,
+    pub(super) segmentation: Segmentation,
     /// Form of its frames, known as long as operations are in flight.
     pub(super) framing: Framing,
     pub(super) io: PortIoCounters,
@@ -57,7 +58,7 @@ impl Slot {
             state: State::Open,
             depth: 1,
             framing: queue.framing(),
-            segmentation: queue.sockets().is_some_and(|sockets| sockets.segmentation),
+            segmentation: Segmentation::of(&queue),
             queue: Some(queue),
             ..Self::default()
         }

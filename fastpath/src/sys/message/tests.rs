@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
-use crate::datagram::{Header, LEN};
+use crate::datagram::{Header, LEN, Part};
 use crate::engine::Wait;
 use crate::engine::uring::ring::{Completion, Op, Ring};
 use crate::pool::{Frame, Pool};
@@ -84,4 +84,21 @@ fn a_ring_that_is_dropped_ends_what_it_was_to_send() {
     assert_eq!(ring.push(&pool, op), Ok(()));
     drop(ring);
     assert_eq!(pool.available(), 3, "its frame went with the ring");
+}
+
+/// A part beyond its frame is no message; a call without one would succeed, and be tried again for ever.
+#[test]
+fn a_batch_of_nothing_is_an_error() {
+    let (near, source) = socket();
+    let mut pool = Pool::new(1).expect("memory");
+    let frame = buffer(&mut pool);
+    let beyond = Part { start: 0, len: 11, segment: 0 };
+    let send = |parts: &[Part]| {
+        let parts = parts.iter().map(|&part| (&frame, source, part));
+        Batch::new().send(near.as_fd(), &pool, parts)
+    };
+    assert_eq!(send(&[beyond]), Err(libc::EINVAL));
+    assert_eq!(send(&[]), Err(libc::EINVAL));
+    assert_eq!(send(&[Part { len: 10, ..beyond }, beyond]), Ok(1), "those before it leave");
+    pool.release(frame);
 }
