@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use vswitch_api::stats::Stats;
 
 use crate::error::{EXIT_FAILED, Outcome};
 use crate::global::Global;
@@ -108,11 +109,12 @@ fn examine(global: &Global) -> Outcome<Vec<Row>> {
         checks::neighbours(setting("net/ipv4/neigh/default/gc_thresh3").as_deref(), ports),
         uplinks,
     ];
-    let device = on_underlay.as_ref().and_then(|underlay| underlay.device.as_deref());
+    let stats = if on_underlay.is_some() { client.wait(client.stats())? } else { Stats::default() };
     let findings = checks::Findings {
         sockets: machine::udp_sockets(),
         rules,
-        features: device.and_then(machine::device_features),
+        refusals: stats.workers.iter().map(|worker| worker.segmentation_refusals).sum(),
+        overflow: stats.drops.get("rx-overflow").copied().unwrap_or(0),
     };
     rows.extend(checks::underlay(on_underlay.as_ref(), &findings));
     let has_registry = status.as_ref().is_ok_and(|status| status.registry.is_some());

@@ -74,12 +74,6 @@ pub(super) fn udp_sockets() -> String {
     table("udp") + &table("udp6")
 }
 
-/// The features of a device; none without the program `ethtool`.
-pub(super) fn device_features(device: &str) -> Option<String> {
-    let output = std::process::Command::new("ethtool").args(["-k", device]).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// True if there is a `docker0`.
 pub(super) fn has_docker() -> bool {
     // /sys shows the namespace where it was mounted; /proc/sys/net shows ours.

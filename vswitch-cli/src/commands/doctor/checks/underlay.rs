@@ -1,4 +1,4 @@
-//! The underlay of overlay networks: its UDP port, MTU and checksum offload.
+//! The underlay of overlay networks: its UDP port and MTU, segmentation, and what was lost on the way in.
 
 use std::net::SocketAddr;
 
@@ -13,8 +13,10 @@ pub(in super::super) struct Findings {
     pub(in super::super) sockets: String,
     /// All rules of nftables.
     pub(in super::super) rules: String,
-    /// The features of the device, as `ethtool -k` prints them; none without that program.
-    pub(in super::super) features: Option<String>,
+    /// Sends that the kernel would not segment.
+    pub(in super::super) refusals: u64,
+    /// Datagrams that the kernel dropped before the switch read them.
+    pub(in super::super) overflow: u64,
 }
 
 /// Least MTU of a network, and with it of what the outer headers leave.
@@ -31,7 +33,7 @@ pub(in super::super) fn underlay(status: Option<&UnderlayStatus>, found: &Findin
             "off; `vswitch up --underlay` with an address of this host turns it on",
         )];
     };
-    vec![port(status, found), mtu(status), checksums(status, found)]
+    vec![port(status, found), mtu(status), segmentation(status, found), receive(found)]
 }
 
 fn port(status: &UnderlayStatus, found: &Findings) -> Row {
@@ -79,21 +81,28 @@ fn mtu(status: &UnderlayStatus) -> Row {
     }
 }
 
-fn checksums(status: &UnderlayStatus, found: &Findings) -> Row {
-    const CHECK: &str = "underlay_checksums";
+fn segmentation(status: &UnderlayStatus, found: &Findings) -> Row {
+    const CHECK: &str = "underlay_segmentation";
     let device = status.device.as_deref().unwrap_or("the device");
-    match found.features.as_deref().and_then(|text| is_on(text, "tx-checksumming")) {
-        Some(true) => {
-            Row::ok(CHECK, format!("{device} computes them: many packets leave in one system call"))
-        }
-        Some(false) => Row::warn(
+    match found.refusals {
+        0 => Row::ok(CHECK, "many packets leave in one system call"),
+        count => Row::warn(
             CHECK,
-            format!(
-                "{device} does not compute them: each packet leaves in a system call of its own"
-            ),
-            format!("`ethtool -K {device} tx on`, where the device can"),
+            format!("the kernel would not segment {count} sends: packets leave one by one"),
+            format!("look for IPsec on the way out by {device}, and at `ethtool -k {device}`"),
         ),
-        None => Row::ok(CHECK, "unknown: there is no `ethtool`"),
+    }
+}
+
+fn receive(found: &Findings) -> Row {
+    const CHECK: &str = "underlay_receive";
+    match found.overflow {
+        0 => Row::ok(CHECK, "the kernel dropped no datagram before the switch read it"),
+        count => Row::warn(
+            CHECK,
+            format!("the kernel dropped {count} datagrams before the switch read them"),
+            "give the switch more workers or processor time, or look for wrong checksums",
+        ),
     }
 }
 
@@ -120,12 +129,6 @@ fn drops_unknown_input(rules: &str) -> bool {
     rules.lines().any(|line| line.contains("hook input") && line.contains("policy drop"))
 }
 
-fn is_on(features: &str, name: &str) -> Option<bool> {
-    let line =
-        features.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'))?;
-    Some(line.trim().starts_with("on"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::Health;
@@ -147,7 +150,8 @@ mod tests {
         Findings {
             sockets: format!("  sl  local_address rem_address\n  7: {socket} 00000000:0000 07\n"),
             rules: String::new(),
-            features: Some("Features for eth0:\nrx-checksumming: on\ntx-checksumming: on\n".into()),
+            refusals: 0,
+            overflow: 0,
         }
     }
 
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_good_underlay_is_told_what_a_larger_mtu_gives() {
-        assert_eq!(health(&status(), &found()), [Health::Ok; 3]);
+        assert_eq!(health(&status(), &found()), [Health::Ok; 4]);
         let rows = underlay(Some(&status()), &found());
         assert!(rows[1].detail.contains("with 1550"), "{}", rows[1].detail);
     }
@@ -183,9 +187,8 @@ mod tests {
         assert_eq!(health(&gone, &found())[1], Health::Fail);
         let narrow = UnderlayStatus { device_mtu: 1300, mtu: 1250, ..status() };
         assert_eq!(health(&narrow, &found())[1], Health::Fail);
-        let soft = Findings { features: Some("tx-checksumming: off\n".into()), ..found() };
-        assert_eq!(health(&status(), &soft)[2], Health::Warn);
-        assert_eq!(health(&status(), &Findings { features: None, ..found() })[2], Health::Ok);
+        assert_eq!(health(&status(), &Findings { refusals: 1, ..found() })[2], Health::Warn);
+        assert_eq!(health(&status(), &Findings { overflow: 1, ..found() })[3], Health::Warn);
     }
 
     #[test]
