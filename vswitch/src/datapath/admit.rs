@@ -5,9 +5,11 @@ use wire::meta::{L3, L4};
 use wire::{EtherType, MacAddr};
 
 use super::batch::FrameCtx;
-use super::overlay::Overlay;
+use super::overlay::{self, Overlay};
+use super::snapshot::Network;
 use super::{
-    Batch, DestinationKind, DropReason, Fdb, Key, NetworkConf, PortVlans, Snapshot, Verdict, guard,
+    Batch, DestinationKind, DropReason, Fdb, Key, NetworkConf, PortVlans, Snapshot, Verdict,
+    VtepIndex, guard,
 };
 
 /// Bytes that a frame may exceed the MTU by, for two VLAN tags of the payload.
@@ -89,17 +91,18 @@ fn of_vtep(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) ->
     let DestinationKind::Tunnel(vtep) = source else { return false };
     let is_learning = snapshot.vtep(vtep).is_some_and(|vtep| vtep.is_learning);
     let spanning = snapshot.network(network);
-    let spanning = spanning.and_then(|network| Some((&network.conf, network.overlay.as_ref()?)));
+    let spanning = spanning.and_then(|network| Some((network, network.overlay.as_ref()?)));
     let mut has_groups = false;
     for ctx in run.iter_mut().filter(|ctx| ctx.verdict == Verdict::Pending) {
         ctx.src = Key::new(network, 0, ctx.meta.src);
         ctx.dst = Key::new(network, 0, ctx.meta.dst);
         let refused = match spanning {
-            Some((conf, overlay)) => {
+            Some((network, overlay)) => {
                 let tagged = VLANS.admit(&ctx.meta).err();
+                let foreign = is_learning.then_some(vtep);
                 tagged
-                    .or_else(|| refuse(ctx, true, conf))
-                    .or_else(|| refuse_remote(ctx, overlay, pool))
+                    .or_else(|| refuse(ctx, true, &network.conf))
+                    .or_else(|| refuse_remote(ctx, network, overlay, foreign, pool))
             }
             None => Some(DropReason::TunnelUnknownVni),
         };
@@ -117,24 +120,49 @@ fn of_vtep(run: &mut [FrameCtx], pool: &Pool, snapshot: &Snapshot, fdb: &Fdb) ->
     has_groups
 }
 
-/// The gateway is on each node; an endpoint is on one.
+/// The gateway is on each node; an endpoint is on one. A peer that no registry describes (`foreign`) has none that a
+/// registry describes; nodes of a registry guard their containers, and an endpoint that moves is heard at once.
 #[inline]
-fn refuse_remote(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> Option<DropReason> {
-    let is_gateway = overlay.is_gateway(ctx.meta.src) || overlay.is_gateway(ctx.meta.dst);
-    if is_gateway || claims_gateway(ctx, overlay, pool) {
-        Some(DropReason::TunnelGateway)
-    } else if overlay.is_local(ctx.meta.src) {
-        Some(DropReason::TunnelLocalSource)
-    } else {
-        None
+fn refuse_remote(
+    ctx: &FrameCtx,
+    network: &Network,
+    overlay: &Overlay,
+    foreign: Option<VtepIndex>,
+    pool: &Pool,
+) -> Option<DropReason> {
+    if overlay.is_gateway(ctx.meta.src) || overlay.is_gateway(ctx.meta.dst) {
+        return Some(DropReason::TunnelGateway);
+    }
+    if overlay.is_local(ctx.meta.src) {
+        return Some(DropReason::TunnelLocalSource);
+    }
+    let is_elsewhere = |vtep| overlay.remotes.by_mac(ctx.meta.src).is_some_and(|it| it != vtep);
+    if foreign.is_some_and(is_elsewhere) {
+        return Some(DropReason::TunnelSpoofed);
+    }
+    match (ctx.meta.l3, ctx.meta.l4) {
+        (L3::Arp, _) | (L3::Ipv6, L4::Icmpv6) => {
+            refuse_claim(ctx, network, overlay, foreign.is_some(), pool)
+        }
+        _ => None,
     }
 }
 
-/// Whether ARP or ND says that somebody on another node has the gateway's address.
-#[inline]
-fn claims_gateway(ctx: &FrameCtx, overlay: &Overlay, pool: &Pool) -> bool {
-    let is_either = matches!((ctx.meta.l3, ctx.meta.l4), (L3::Arp, _) | (L3::Ipv6, L4::Icmpv6));
-    is_either && overlay.claims_gateway(&ctx.meta, pool.ethernet(&ctx.frame))
+/// ARP or ND that says that somebody on another node has the address of the gateway, or of an endpoint that is not there.
+fn refuse_claim(
+    ctx: &FrameCtx,
+    network: &Network,
+    overlay: &Overlay,
+    is_foreign: bool,
+    pool: &Pool,
+) -> Option<DropReason> {
+    let claimed = overlay::host::claimed(&ctx.meta, pool.ethernet(&ctx.frame))?;
+    if overlay.is_gateway_address(claimed) {
+        return Some(DropReason::TunnelGateway);
+    }
+    let is_spoofed = network.neighbours.find(claimed).is_some()
+        || is_foreign && overlay.remotes.by_ip(claimed).is_some();
+    is_spoofed.then_some(DropReason::TunnelSpoofed)
 }
 
 #[inline]

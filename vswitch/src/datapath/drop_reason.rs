@@ -110,7 +110,8 @@ reasons! {
     TunnelUnknown = "tunnel-unknown",
     /// A datagram at the tunnel port from an address that is no VTEP.
     TunnelUnknownVtep = "tunnel-unknown-vtep",
-    /// A datagram at the tunnel port without a VXLAN header, or without the flag that it has a VNI (RFC 7348, section 5).
+    /// A datagram at the tunnel port without a VXLAN header, or without the flag that it has a VNI (RFC 7348, section 5);
+    /// or one that came joined to others, of which there are too many, or of a static peer with another header.
     TunnelBadHeader = "tunnel-bad-header",
     /// A frame from a tunnel with a VNI that no network has.
     TunnelUnknownVni = "tunnel-unknown-vni",
@@ -120,6 +121,8 @@ reasons! {
     TunnelGateway = "tunnel-gateway",
     /// A frame from a tunnel with the source MAC address of a local port: a loop, or a forgery.
     TunnelLocalSource = "tunnel-local-source",
+    /// The sender of the tunnel's frame is an endpoint of another node, or by ARP or ND has the address of such a one.
+    TunnelSpoofed = "tunnel-spoofed",
     /// A frame from a tunnel for another node, which has a tunnel of its own.
     TunnelToTunnel = "tunnel-to-tunnel",
     /// The packet exceeds the MTU of the path to the other node, and must not be fragmented.

@@ -17,6 +17,8 @@
 //! a VLAN tag                  | vlan-tagged: only the untagged domain spans nodes
 //! from or to the gateway      | tunnel-gateway: each node has the gateway of its own; so has who claims its address
 //! source is a local endpoint  | tunnel-local-source
+//! source is another's         | tunnel-spoofed: a registry's endpoint, from a peer that none describes; or ARP and ND
+//!                             | that claim its address, or a local endpoint's
 //! destination is a VTEP       | tunnel-to-tunnel
 //! ```
 //!

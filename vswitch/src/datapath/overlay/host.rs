@@ -101,26 +101,30 @@ fn readdress(ctx: &mut FrameCtx, pool: &mut Pool, mac: MacAddr) -> bool {
 
 impl Overlay {
     /// Whether ARP or ND says that its sender has the gateway's address.
-    pub(in crate::datapath) fn claims_gateway(&self, meta: &Meta, frame: &[u8]) -> bool {
-        let claimed: Option<IpAddr> = match (meta.l3, meta.l4) {
-            (L3::Arp, _) => {
-                let packet = arp::Packet::new_checked(meta.l3_bytes(frame)).ok();
-                packet.map(|packet| arp::Repr::parse(&packet).sender_ip.into())
-            }
-            (L3::Ipv6, L4::Icmpv6) => match Message::parse(meta.l4_bytes(frame)) {
-                Ok((Message::NeighborAdvert { target, .. }, _)) => Some(target.into()),
-                Ok((Message::NeighborSolicit { .. }, _)) => packet(meta, frame).map(|it| it.0),
-                _ => None,
-            },
-            _ => None,
-        };
-        claimed.is_some_and(|address| self.is_gateway_address(address))
+    fn claims_gateway(&self, meta: &Meta, frame: &[u8]) -> bool {
+        claimed(meta, frame).is_some_and(|address| self.is_gateway_address(address))
     }
 
     /// Whether the sender of a frame is the gateway: of a packet, or by ARP and ND.
     fn is_from_gateway(&self, meta: &Meta, frame: &[u8]) -> bool {
         let is_source = |(from, _)| self.is_gateway_address(from);
         self.claims_gateway(meta, frame) || packet(meta, frame).is_some_and(is_source)
+    }
+}
+
+/// The address that the sender of ARP or ND says to have.
+pub(in crate::datapath) fn claimed(meta: &Meta, frame: &[u8]) -> Option<IpAddr> {
+    match (meta.l3, meta.l4) {
+        (L3::Arp, _) => {
+            let packet = arp::Packet::new_checked(meta.l3_bytes(frame)).ok();
+            packet.map(|packet| arp::Repr::parse(&packet).sender_ip.into())
+        }
+        (L3::Ipv6, L4::Icmpv6) => match Message::parse(meta.l4_bytes(frame)) {
+            Ok((Message::NeighborAdvert { target, .. }, _)) => Some(target.into()),
+            Ok((Message::NeighborSolicit { .. }, _)) => packet(meta, frame).map(|it| it.0),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -156,6 +156,43 @@ fn nobody_elsewhere_has_the_gateways_address() {
     }
 }
 
+/// A local endpoint's address, and one that the registry has on another node, claimed by a third one.
+#[test]
+fn nobody_elsewhere_has_the_address_of_an_endpoint() {
+    let thief = MacAddr([2, 9, 9, 9, 9, 9]);
+    let arp = |ip| frames::gratuitous_arp(thief, ip).to_vec();
+    let nd = |ip| frames::unsolicited_na(thief, ip).to_vec();
+    let of_remote = || frame(MacAddr::BROADCAST, mac(2, 0), b"I am elsewhere")[12..].to_vec();
+    for (claim, by_node, by_static_peer) in [
+        (arp(nodes::ip(0, 1)), true, true),
+        (nd(nodes::ip6(0, 1)), true, true),
+        // An endpoint that moves announces itself before the registry tells.
+        (arp(nodes::ip(2, 0)), false, true),
+        (nd(nodes::ip6(2, 0)), false, true),
+        (of_remote(), false, true),
+        (arp([10, 50, 77, 7].into()), false, false),
+    ] {
+        for (is_learning, is_refused) in [(false, by_node), (true, by_static_peer)] {
+            let mut nodes = Nodes::new(3);
+            nodes.vteps(0, |other, conf| conf.is_learning = is_learning && other == 1);
+            nodes.sims[0].network(|network| {
+                network.neighbours = vec![Neighbour {
+                    mac: mac(0, 1),
+                    ipv4: Some(nodes::ip(0, 1)),
+                    ipv6: Some(nodes::ip6(0, 1)),
+                    port: fastpath::PortIndex(1),
+                }];
+            });
+            let peer = nodes.address(1);
+            nodes.inject_datagram(0, peer, &vxlan(VNI, &[vec![0; 12], claim.clone()].concat()));
+            nodes.run();
+            assert_eq!(nodes.drops(0, DropReason::TunnelSpoofed), u64::from(is_refused));
+            assert_eq!(nodes.counts()[0] == [0; 3], is_refused, "{claim:x?}");
+            nodes.check();
+        }
+    }
+}
+
 #[test]
 fn servers_of_other_nodes_do_not_configure_hosts_here() {
     let server = wire::udp::Repr { src_port: 67, dst_port: 68 };
