@@ -187,7 +187,10 @@ impl Decapsulation<'_> {
         let first = first.and_then(|origin| {
             let buffer = io.pool.bytes_mut(&frame).and_then(|it| it.get_mut(datagram::LEN..));
             let run = buffer.and_then(|buffer| coalesce::in_place(buffer, layout(origin, stride)));
-            Ok((origin, run.ok_or(DropReason::Truncated)?))
+            run.map(|run| (origin, run)).ok_or_else(|| {
+                io.stats.vtep_mut(origin.vtep).drops += 1;
+                DropReason::Truncated
+            })
         });
         let mut at = datagram::LEN + first.as_ref().map_or(stride, |(_, run)| run.taken);
         let before = self.frames.len();

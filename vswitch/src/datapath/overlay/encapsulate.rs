@@ -11,13 +11,14 @@ use fastpath::{Frame, Pool};
 use wire::meta::{L3, L4, Meta};
 use wire::segment::Segments;
 use wire::vnet::{self, Flags};
-use wire::{checksum, vxlan};
+use wire::{checksum, mss_clamp, vxlan};
 
 use super::Overlay;
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::limits::{
     TUNNEL_FRAME_SEGMENTS_MAX, TUNNEL_SEND_BYTES_MAX, TUNNEL_SEND_SEGMENTS_MAX,
 };
+use crate::datapath::router::{Fit, fit};
 use crate::datapath::{
     DropReason, Egress, FrameIo, Groups, Observer, Snapshot, Tagging, TunnelConf, Verdict,
     VtepConf, VtepIndex, edit,
@@ -148,6 +149,9 @@ impl<'a> Replication<'a> {
             return true;
         }
         let meta = if is_tagged { ctx.meta.popped().unwrap_or(ctx.meta) } else { ctx.meta };
+        if meta.l4 == L4::Tcp {
+            self.clamp(&meta, &frame, io.pool);
+        }
         let sent = wrap(io, frame, &meta, self.overlay.vni, |io, frame, datagrams| {
             self.replicate(ctx, (frame, datagrams), io, egress);
         });
@@ -155,6 +159,15 @@ impl<'a> Replication<'a> {
             io.drop_frame(ctx.port, frame, reason);
         }
         true
+    }
+
+    /// Lowers the MSS of a SYN to the narrowest of the paths.
+    fn clamp(&self, meta: &Meta, frame: &Frame, pool: &mut Pool) {
+        let mtu = self.vteps().map(|(_, conf)| conf.mtu).min();
+        let bytes = pool.bytes_mut(frame).and_then(|bytes| bytes.split_at_mut_checked(VNET_LEN));
+        if let Some((mtu, (vnet, ethernet))) = mtu.zip(bytes) {
+            mss_clamp::clamp(meta, ethernet, mtu, edit::checksum_state(vnet));
+        }
     }
 
     /// Sends copies of a buffer to all VTEPs, and the buffer itself to the last one.
@@ -176,7 +189,7 @@ impl<'a> Replication<'a> {
                 }
             };
             let reason = match copy {
-                Some(copy) if ctx.segment <= conf.mtu => {
+                Some(copy) if fit(&ctx.meta, io.pool, &ctx.frame, conf.mtu) == Fit::Whole => {
                     send_to((vtep, conf), self.tunnel, (copy, datagrams), io, egress);
                     continue;
                 }

@@ -281,6 +281,16 @@ fn a_buffer_of_more_datagrams_than_a_kernel_joins_is_dropped() {
     }
 }
 
+#[test]
+fn each_datagram_without_a_frame_is_a_drop_of_its_peer() {
+    let mut nodes = Nodes::new(2);
+    inject_joined(&mut nodes, &packet(VNI, &[0; VNET_LEN]).repeat(3), vxlan::HEADER_LEN);
+    nodes.run();
+    assert_eq!(nodes.drops(0, DropReason::Truncated), 3);
+    assert_eq!(nodes.sims[0].stats().vteps()[1].drops, 3);
+    nodes.check();
+}
+
 fn udp_of(from: (usize, u16), to: (usize, u16), is_ipv6: bool, payload: &[u8]) -> Vec<u8> {
     let end = |(node, port)| match is_ipv6 {
         false => (mac(node, port), ip(node, port).into()),
@@ -291,11 +301,8 @@ fn udp_of(from: (usize, u16), to: (usize, u16), is_ipv6: bool, payload: &[u8]) -
 
 /// One buffer of the other node, cut at `segment`.
 fn inject_joined(nodes: &mut Nodes, payload: &[u8], segment: usize) {
-    let header = fastpath::datagram::Header {
-        peer: nodes.address(1),
-        segment: segment as u16,
-        socket: 0,
-    };
+    let header =
+        fastpath::datagram::Header { peer: nodes.address(1), segment: segment as u16, socket: 0 };
     let tunnel = nodes.tunnel;
     nodes.sims[0].inject(tunnel, super::nodes::datagram(header, payload));
 }

@@ -162,3 +162,36 @@ fn the_mss_of_both_directions_is_clamped() {
         }
     }
 }
+
+/// Floods are judged as unicast is: segments with all their headers.
+#[test]
+fn a_flood_of_segments_that_are_just_too_long_stays_here() {
+    for (size, carried) in [(NARROW as u16 - 28, 5), (NARROW as u16 - 27, 0)] {
+        let mut nodes = narrow();
+        let mut whole = gso(&udp((0, 0), (1, 0), 5000, &[7; 6_000]), size);
+        whole[12..18].copy_from_slice(&[0xff; 6]);
+        nodes.inject(0, 0, whole);
+        nodes.run();
+        assert_eq!(nodes.carried.len(), carried, "segments of {size}");
+        assert_eq!(nodes.sims[0].drops(0, DropReason::TunnelTooBig), 5 - carried as u64);
+        nodes.check();
+    }
+}
+
+#[test]
+fn the_mss_of_a_flooded_syn_is_that_of_the_narrowest_path() {
+    for (is_ipv6, clamped) in [(false, NARROW as u16 - 40), (true, NARROW as u16 - 60)] {
+        let mut nodes = Nodes::new(3);
+        nodes.vteps(0, |other, conf| conf.mtu = if other == 1 { NARROW } else { conf.mtu });
+        let change = |repr| wire::tcp::Repr { flags: Flags::SYN, mss: Some(1410), ..repr };
+        let mut syn = tcp_with((0, 0), (1, 0), is_ipv6, change, &[]);
+        syn[12..18].copy_from_slice(&[2, 9, 9, 9, 9, 9]);
+        nodes.inject(0, 0, syn.clone());
+        nodes.run();
+        for node in [1, 2] {
+            assert_eq!(mss(&nodes.sent(node, 0)[0]), Some(clamped), "node {node}");
+        }
+        assert_eq!(nodes.sent(0, 1), [syn], "here it is as it was");
+        nodes.check();
+    }
+}
