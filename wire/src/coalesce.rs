@@ -17,8 +17,7 @@
 //!   first frame with CWR, and a last frame with PSH or FIN are taken; SYN, RST and URG are not. No empty payload.
 //! - UDP, where asked for: [`UDP_COALESCED_MAX`] datagrams at most.
 //! - The transport checksum is right, or partial ([`crate::offload`]); UDP without one is left alone.
-//!
-//! - The packet is no longer than the MTU: what is was never segmented.
+//! - No packet is longer than the MTU: a longer one was never segmented.
 //!
 //! A frame without a companion is a run of one: its checksum is not verified, which is left to the receiver.
 

@@ -161,9 +161,8 @@ impl Meta {
 
 /// Tags and EtherType.
 ///
-/// This and [`Layers`] pass by value, in registers: a read of bytes just written singly waits for the
-/// store buffer, which trebled the time.
-/// written one by one and read together wait for the store buffer, which trebled the parse's time.
+/// This and [`Layers`] pass by value, in registers: bytes that were just written one by one and are read together
+/// wait for the store buffer, which trebled the parse's time.
 struct Tags {
     outer: Option<Tci>,
     inner: Option<Tci>,

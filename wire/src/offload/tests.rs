@@ -71,9 +71,8 @@ fn a_udp_packet_is_given_the_segments_that_its_sender_wants() {
         let complete = Flow { v6, udp: true }.frame(0, 5_000);
         let mut frame = complete.clone();
         Flow::make_partial(&mut frame);
-        let of = |frame: &[u8], gso_size| {
-            unsegmented_udp(&Meta::parse(frame).unwrap(), frame, gso_size)
-        };
+        let of =
+            |frame: &[u8], gso_size| unsegmented_udp(&Meta::parse(frame).unwrap(), frame, gso_size);
         let header = of(&frame, 1_000).expect("five datagrams");
         assert_eq!((header.gso_type, header.gso_size), (GsoType::UdpL4, 1_000));
         assert_eq!(usize::from(header.hdr_len), header_len);

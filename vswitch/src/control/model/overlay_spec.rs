@@ -8,24 +8,20 @@ use wire::vxlan::Vni;
 use wire::{MacAddr, ethernet, vxlan};
 
 use crate::config::Mtu;
+use crate::datapath::limits::{TUNNEL_SEND_BYTES_MAX, TUNNEL_SEND_SEGMENTS_MAX};
 
 /// The first three octets of the gateway's MAC address in overlay networks: locally administered, "vx". The others are
 /// the VNI, so that all nodes have the same.
 const GATEWAY_MAC_PREFIX: [u8; 3] = [0x02, 0x76, 0x78];
-
-/// Bytes and datagrams of one send with `UDP_SEGMENT` (udp(7)): the payload of a UDP datagram over IPv4, and the kernel's
-/// `UDP_MAX_SEGMENTS`.
-const UDP_SEND_MAX: u32 = 65_507;
-const UDP_SEGMENTS_MAX: u32 = 128;
 
 /// Headers of a TCP segment over IPv6 with timestamps.
 const TCP_HEADERS: u32 = 40 + 20 + 12;
 
 /// The largest GSO frame whose segments leave in one send, each with an Ethernet and a VXLAN header.
 pub(super) fn gso_max_size(mtu: u32) -> u32 {
-    let datagram = mtu + (ethernet::HEADER_LEN + vxlan::HEADER_LEN) as u32;
-    let segments = (UDP_SEND_MAX / datagram).clamp(1, UDP_SEGMENTS_MAX);
-    segments * mtu.saturating_sub(TCP_HEADERS)
+    let datagram = mtu as usize + ethernet::HEADER_LEN + vxlan::HEADER_LEN;
+    let segments = (TUNNEL_SEND_BYTES_MAX / datagram).clamp(1, TUNNEL_SEND_SEGMENTS_MAX);
+    segments as u32 * mtu.saturating_sub(TCP_HEADERS)
 }
 
 /// The part of a network that spans nodes.
