@@ -27,9 +27,7 @@ use super::batch::FrameCtx;
 use super::limits::{STORM_COPIES, STORM_MULTICAST_COPIES};
 use super::loops::LoopTable;
 use super::overlay::encapsulate::Replication;
-use super::{
-    Batch, DropReason, Egress, FrameIo, Groups, Observer, Snapshot, TokenBucket, Verdict,
-};
+use super::{Batch, DropReason, Egress, FrameIo, Groups, Observer, Snapshot, TokenBucket, Verdict};
 
 /// Polices received frames.
 pub(super) fn ingress(now: Nanos, batch: &mut Batch, pool: &Pool, snapshot: &Snapshot) {
