@@ -37,6 +37,17 @@ pub struct Part {
     pub segment: u16,
 }
 
+/// Datagrams that could not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsent {
+    /// Whom they were for.
+    pub peer: SocketAddr,
+    /// Their number.
+    pub datagrams: u64,
+    /// Bytes of their payload.
+    pub bytes: u64,
+}
+
 impl Part {
     /// Number of datagrams.
     #[inline]
@@ -46,6 +57,13 @@ impl Part {
             0 => 1,
             segment => self.len.div_ceil(segment).into(),
         }
+    }
+
+    /// Number of datagrams, and their bytes.
+    #[inline]
+    #[must_use]
+    pub fn size(self) -> (u64, usize) {
+        (self.datagrams(), self.len as usize)
     }
 
     /// Its bytes in a frame.

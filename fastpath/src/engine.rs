@@ -29,6 +29,7 @@ use std::time::Duration;
 
 pub use port_queue::{PortQueue, UdpSockets};
 
+use crate::datagram::Unsent;
 use crate::pool::{Frame, Pool};
 use vswitch_counters::EngineCounters;
 
@@ -124,6 +125,10 @@ pub trait Engine {
 
     /// Counters of a port, kept until the slot is attached again; zeros for an unused slot.
     fn port_io(&self, port: PortIndex) -> PortIoCounters;
+
+    /// Moves what could not be sent to other nodes since the last call to the end of `unsent`. Each is counted at the
+    /// port, too.
+    fn take_unsent(&mut self, _unsent: &mut Vec<Unsent>) {}
 
     /// Number of slots: ports `0..capacity()`.
     fn capacity(&self) -> usize;

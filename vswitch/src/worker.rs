@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use crossbeam::queue::ArrayQueue;
+use fastpath::datagram::Unsent;
 use fastpath::limits::{POOL_FRAMES, ROUND_FRAMES_MAX};
 use fastpath::{
     BackendReport, Clock, Engine, EngineEvent, IdlePolicy, Nanos, Pool, PortIndex, PortQueue,
@@ -104,6 +105,8 @@ pub(crate) struct Worker {
     state: State,
     rx_throttle: RxThrottle,
     stats: Stats,
+    /// Datagrams of the last round that could not be sent.
+    unsent: Vec<Unsent>,
     /// Replies due when a port is closed.
     closing: Vec<(PortIndex, oneshot::Sender<Removed>)>,
     /// Open ports.
@@ -144,6 +147,7 @@ impl Worker {
             fdb_sync: setup.fdb_sync,
             rx_throttle: RxThrottle::default(),
             stats: Stats::default(),
+            unsent: Vec::new(),
             closing: Vec::new(),
             open: Vec::new(),
             retired: PortCounters::default(),
@@ -183,6 +187,8 @@ impl Worker {
         self.engine.round(&mut self.pool, wait, self.batch.incoming())?;
         let now = self.clock.now();
         let snapshot = Arc::clone(self.snapshot.load());
+        self.engine.take_unsent(&mut self.unsent);
+        self.unsent.drain(..).for_each(|unsent| self.stats.count_unsent(&snapshot, unsent));
         let is_empty = self.batch.is_empty();
         self.counters.rounds += 1;
         self.counters.empty_rounds += u64::from(is_empty);

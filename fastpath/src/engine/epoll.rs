@@ -20,6 +20,7 @@ use super::port_queue::Framing;
 use super::segmentation::Segmentation;
 use super::surplus::Surplus;
 use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
+use crate::datagram::Unsent;
 use crate::limits::{PORTS_MAX, READ_DEPTH_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop, is_gone};
@@ -85,6 +86,8 @@ pub struct EpollEngine {
     parts: Vec<datagrams::Outgoing>,
     /// Ports with frames in `outgoing`, and their frames.
     to_flush: Vec<PortIndex>,
+    /// Datagrams that could not be sent.
+    unsent: Vec<Unsent>,
     queued: usize,
     stats: EngineCounters,
 }
@@ -113,6 +116,7 @@ impl EpollEngine {
             sends: Vec::new(),
             parts: Vec::new(),
             to_flush: Vec::new(),
+            unsent: Vec::new(),
             queued: 0,
             stats: EngineCounters::default(),
         })
@@ -395,6 +399,10 @@ impl Engine for EpollEngine {
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {
         self.slots.get(port.get()).map(Slot::io).unwrap_or_default()
+    }
+
+    fn take_unsent(&mut self, unsent: &mut Vec<Unsent>) {
+        unsent.append(&mut self.unsent);
     }
 
     fn capacity(&self) -> usize {

@@ -43,6 +43,7 @@ use super::deficit::Quantum;
 use super::port_queue::Framing;
 use super::surplus::Surplus;
 use super::{Engine, EngineCounters, EngineEvent, PortQueue, Received, Wait};
+use crate::datagram::Unsent;
 use crate::limits::{PORTS_MAX, ROUND_FRAMES_MAX, SPIN_ROUNDS, WRITES_PER_PORT_MAX};
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, PortIoCounters, TxDrop};
@@ -69,6 +70,8 @@ pub struct UringEngine<R = KernelRing> {
     writes: usize,
     /// Datagrams that the kernel refused to segment, to be sent one by one.
     to_resend: VecDeque<(PortIndex, Frame)>,
+    /// Datagrams that could not be sent.
+    unsent: Vec<Unsent>,
     /// Queued writes, which end within the next system call: they have room or fail.
     queued_writes: u32,
     /// Quantum of each port in this round.
@@ -104,6 +107,7 @@ impl<R: Ring> UringEngine<R> {
             spin_rounds: SPIN_ROUNDS,
             writes: 0,
             to_resend: VecDeque::new(),
+            unsent: Vec::new(),
             queued_writes: 0,
             quantum: Quantum::of(0),
             stats: EngineCounters::default(),
@@ -358,6 +362,10 @@ impl<R: Ring> Engine for UringEngine<R> {
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {
         self.slots.get(port.get()).map(Slot::io).unwrap_or_default()
+    }
+
+    fn take_unsent(&mut self, unsent: &mut Vec<Unsent>) {
+        unsent.append(&mut self.unsent);
     }
 
     fn capacity(&self) -> usize {

@@ -134,6 +134,12 @@ fn datagrams_above_the_mtu_are_too_big_and_others_pass() {
         let io = rig.engine.port_io(A);
         assert_eq!(io.traffic.tx_frames, 1, "{}: {io:?}", rig.name);
         assert_eq!(io.tx_drops[TxDrop::TooBig as usize], 4, "{}: {io:?}", rig.name);
+        let mut unsent = Vec::new();
+        rig.engine.take_unsent(&mut unsent);
+        let (datagrams, bytes) =
+            unsent.iter().fold((0, 0), |sum, it| (sum.0 + it.datagrams, sum.1 + it.bytes));
+        assert_eq!((datagrams, bytes), (4, 4 * fits as u64 + 1), "{}: {unsent:?}", rig.name);
+        assert!(unsent.iter().all(|it| it.peer == there), "{}: {unsent:?}", rig.name);
         rig.assert_clean();
     });
 }

@@ -110,8 +110,7 @@ reasons! {
     TunnelUnknown = "tunnel-unknown",
     /// A datagram at the tunnel port from an address that is no VTEP.
     TunnelUnknownVtep = "tunnel-unknown-vtep",
-    /// A datagram at the tunnel port without a VXLAN header, or without the flag that it has a VNI (RFC 7348, section 5);
-    /// or one that came joined to others, of which there are too many, or of a static peer with another header.
+    /// A datagram at the tunnel port without a VXLAN header or its VNI flag, or joined to others that it does not fit.
     TunnelBadHeader = "tunnel-bad-header",
     /// A frame from a tunnel with a VNI that no network has.
     TunnelUnknownVni = "tunnel-unknown-vni",

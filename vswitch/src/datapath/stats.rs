@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
+use fastpath::datagram::Unsent;
 use fastpath::{PortIndex, PortIoCounters, TxDrop};
 use vswitch_counters::{DatapathCounters, PortTraffic, VtepTraffic};
 
-use super::{DropReason, VtepIndex};
+use super::{DropReason, Snapshot, VtepIndex};
 
 /// Counters of one worker's datapath.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +75,19 @@ impl Stats {
             self.vteps.resize(index + 1, VtepTraffic::default());
         }
         &mut self.vteps[index]
+    }
+
+    /// Counts datagrams that the engine could not send as drops of their VTEP.
+    pub(crate) fn count_unsent(&mut self, snapshot: &Snapshot, unsent: Unsent) {
+        let Unsent { peer, datagrams, bytes } = unsent;
+        let vtep = snapshot.tunnel().and_then(|tunnel| {
+            let at = |vtep: &VtepIndex| tunnel.vtep(*vtep).is_some_and(|it| it.address == peer);
+            tunnel.at(peer.ip()).find(at)
+        });
+        if let Some(vtep) = vtep {
+            let headers = datagrams * wire::vxlan::HEADER_LEN as u64;
+            self.vtep_mut(vtep).count_unsent(datagrams, bytes.saturating_sub(headers));
+        }
     }
 
     /// Forgets what a VTEP counted, whose slot is another's now.

@@ -7,7 +7,7 @@
 use std::os::fd::AsFd;
 
 use super::{EpollEngine, Slot};
-use crate::datagram::{Header, LEN, Part};
+use crate::datagram::{Header, LEN, Part, Unsent};
 use crate::engine::Received;
 use crate::engine::deficit::{Quantum, charged};
 use crate::engine::port_queue::is_refused_segmentation;
@@ -78,8 +78,11 @@ impl EpollEngine {
     pub(super) fn send_datagrams(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let slot = &mut self.slots[port.get()];
         if !slot.is_open() {
-            let (frames, _) = slot.framing.measure(pool, &frame);
-            slot.io.drop_tx_frames(TxDrop::Gone, frames);
+            let (datagrams, bytes) = slot.framing.measure(pool, &frame);
+            slot.io.drop_tx_frames(TxDrop::Gone, datagrams);
+            if let Some(Header { peer, .. }) = Header::read(pool.bytes(&frame)) {
+                self.unsent.push(Unsent { peer, datagrams, bytes: bytes as u64 });
+            }
             return pool.release(frame);
         }
         let outgoing = &mut slot.outgoing;
@@ -168,7 +171,10 @@ impl EpollEngine {
                     1
                 }
                 Err(errno) => {
-                    io.drop_tx_frames(TxDrop::from_errno(errno), first.part.datagrams());
+                    let (datagrams, bytes) = first.part.size();
+                    io.drop_tx_frames(TxDrop::from_errno(errno), datagrams);
+                    let peer = first.header.peer;
+                    self.unsent.push(Unsent { peer, datagrams, bytes: bytes as u64 });
                     1
                 }
             };

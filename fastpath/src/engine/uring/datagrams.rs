@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use super::UringEngine;
 use super::ring::{Op, Ring};
 use super::slot::State;
-use crate::datagram::{Header, LEN, Part};
+use crate::datagram::{Header, LEN, Part, Unsent};
 use crate::engine::port_queue::is_refused_segmentation;
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, TxDrop};
@@ -21,8 +21,8 @@ impl<R: Ring> UringEngine<R> {
         if slot.state == State::Open {
             self.push_datagrams(pool, port, frame, true);
         } else {
-            let (frames, _) = slot.framing.measure(pool, &frame);
-            slot.io.drop_tx_frames(TxDrop::Gone, frames);
+            let (datagrams, bytes) = slot.framing.measure(pool, &frame);
+            self.drop_datagrams(pool, port, &frame, TxDrop::Gone, (datagrams, bytes));
             pool.release(frame);
         }
     }
@@ -53,20 +53,35 @@ impl<R: Ring> UringEngine<R> {
             let pushed = match pool.share(&frame) {
                 Some(frame) => self.push(pool, Op::Transmit { port, frame, socket, part }),
                 None => {
-                    self.slots[port.get()].io.drop_tx_frames(TxDrop::NoRoom, part.datagrams());
+                    self.drop_datagrams(pool, port, &frame, TxDrop::NoRoom, part.size());
                     continue;
                 }
             };
             match pushed {
                 Ok(()) => self.write_queued(port),
                 Err(Op::Transmit { frame, .. }) => {
-                    self.slots[port.get()].io.drop_tx_frames(TxDrop::NoRoom, part.datagrams());
+                    self.drop_datagrams(pool, port, &frame, TxDrop::NoRoom, part.size());
                     pool.release(frame);
                 }
                 Err(_) => {}
             }
         }
         pool.release(frame);
+    }
+
+    /// Counts datagrams of a frame, given with their bytes, that cannot be sent.
+    fn drop_datagrams(
+        &mut self,
+        pool: &Pool,
+        port: PortIndex,
+        frame: &Frame,
+        kind: TxDrop,
+        (datagrams, bytes): (u64, usize),
+    ) {
+        self.slots[port.get()].io.drop_tx_frames(kind, datagrams);
+        if let Some(Header { peer, .. }) = Header::read(pool.bytes(frame)) {
+            self.unsent.push(Unsent { peer, datagrams, bytes: bytes as u64 });
+        }
     }
 
     pub(super) fn transmit_done(
@@ -93,7 +108,8 @@ impl<R: Ring> UringEngine<R> {
                 return self.to_resend.push_back((port, frame));
             }
             Err(errno) => {
-                slot.io.drop_tx_frames(TxDrop::from_errno(errno), part.datagrams());
+                let kind = TxDrop::from_errno(errno);
+                self.drop_datagrams(pool, port, &frame, kind, part.size());
             }
         }
         pool.release(frame);

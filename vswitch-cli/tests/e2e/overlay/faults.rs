@@ -185,3 +185,33 @@ fn forged_frames_over_ipv4_are_counted_drops() {
 fn forged_frames_over_ipv6_are_counted_drops() {
     are_counted_drops(Family::V6);
 }
+
+/// What the kernel refuses to send to a peer was not sent to it.
+#[test]
+fn a_peer_without_a_route_shows_drops_and_nothing_sent() {
+    for backend in ["io_uring", "epoll"] {
+        let (mut host, _other) = host();
+        host.netns().ok(&["ip", "route", "add", "unreachable", "203.0.113.0/24"]);
+        host.up(&["--underlay", "198.18.7.1", "--backend", backend]);
+        host.ok(&[
+            "network",
+            "create",
+            "--overlay",
+            "--vni",
+            "42",
+            "--subnet",
+            "10.50.0.0/16",
+            "blue",
+        ]);
+        host.ok(&["network", "peer", "add", "blue", "203.0.113.9"]);
+        let a = host.container_with("a", &["--network", "blue"]);
+        assert!(!a.exec(&["ping", "-n", "-c1", "-W1", "10.50.77.77"]).status.success());
+        wait_for("the peer has drops", SOON, || {
+            let peers = host.json(&["peers"]);
+            let peer = &peers.as_array().expect("rows")[0];
+            peer["drops"].as_u64().expect("a count") > 0 && peer["tx_frames"] == 0
+        });
+        assert!(drops(&host, "tx-unreachable") > 0, "{:#?}", host.stats().drops);
+        host.balanced();
+    }
+}
