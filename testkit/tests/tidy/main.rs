@@ -259,7 +259,7 @@ fn every_command_is_in_the_readme() {
     let commands = std::fs::read_dir(root.join("vswitch-cli/src/commands")).expect("commands");
     let mut bad = Vec::new();
     for path in commands.flatten().map(|entry| entry.path()) {
-        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let name = path.file_stem().expect("a name").to_string_lossy().replace('_', "-");
         if path.is_file() && !readme.contains(&format!("`{name}`")) {
             bad.push(format!("README.md says nothing of `{name}`"));
         }

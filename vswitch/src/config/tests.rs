@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, KEYS, MetricsAddr, Mtu, NodeName,
-    SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Underlay, Uplink,
-    UplinkExclude, Workers,
+    Ageing, BackendChoice, Config, CutThroughAllow, Dns, IdlePolicy, IfName, KEYS, MetricsAddr,
+    Mtu, NodeName, SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Underlay,
+    Uplink, UplinkExclude, Workers,
 };
 
 const FILE: &str = r#"

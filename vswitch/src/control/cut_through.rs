@@ -7,21 +7,22 @@
 //! ```
 //!
 //! Nothing is loaded before a network asks. The programs stay until `down`, and stop redirecting when the switch has not
-//! renewed its word for some seconds ([`CutThrough::renew`]). Where they cannot be started, the switch goes on without.
+//! renewed its word for some seconds ([`vswitch_cutthrough::CutThrough::renew`]). Where they cannot be started, the switch
+//! goes on without.
 //!
 //! A killed switch leaves its programs, and a note in the state directory. The next start takes them over if a network
 //! asks, and else takes them away as soon as nobody has unread bytes in them; so does `down`.
 
 mod programs;
+pub(super) mod state;
 mod view;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
-use vswitch_cutthrough::CutThrough;
 
 use super::Control;
 use super::inner::Inner;
@@ -29,47 +30,13 @@ use super::model::{EndpointKey, NetworkSpec};
 use super::task::blocking;
 use crate::host::cut_through_note::{self, CutThroughNote};
 pub(super) use programs::take_away_of_dead;
+use state::State;
 pub(super) use view::Clients;
 
 /// Time between two renewals; the programs go on for 10 s without one.
 const RENEWAL: Duration = Duration::from_secs(3);
 /// Time between two attempts to take away what a killed switch has left.
 const TAKE_AWAY: Duration = Duration::from_secs(30);
-
-/// What became of the programs.
-#[derive(Debug, Default)]
-enum State {
-    /// No network asks for them.
-    #[default]
-    NotAsked,
-    /// They cannot be started.
-    Off(String),
-    /// They run.
-    On(Box<CutThrough>),
-}
-
-/// The programs of a switch. Their calls block: they are made in a thread for that.
-#[derive(Debug, Clone, Default)]
-pub(super) struct CutThroughPrograms(Arc<Mutex<State>>);
-
-impl CutThroughPrograms {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks the programs, if they run.
-    async fn ask<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&CutThrough) -> T + Send + 'static,
-    ) -> Option<T> {
-        let programs = self.clone();
-        let asked = blocking(move || match &*programs.lock() {
-            State::On(running) => Some(ask(running)),
-            State::NotAsked | State::Off(_) => None,
-        });
-        asked.await.ok().flatten()
-    }
-}
 
 impl Inner {
     /// Starts the programs for a network that asks for them, if they do not run.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::block_requests::SnatBlocksTask;
 use super::containers::Followers;
-use super::cut_through::CutThroughPrograms;
+use super::cut_through::state::CutThroughPrograms;
 use super::dhcp::state::DhcpState;
 use super::error::ControlError;
 use super::event_feed::EventFeed;

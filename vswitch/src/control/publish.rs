@@ -245,6 +245,8 @@ impl Steps for Change {
             Step::OpenHostPorts => self.open().await,
             Step::CloseHostPorts => self.close().await,
             Step::FreePorts => {
+                // Connections end with their publication: NAT drops what the switch sees of them.
+                self.inner.leave_cut_through(&self.key).await;
                 self.inner.model().end_closing(&self.key, &self.affected);
                 self.inner.settled.notify_waiters();
                 Ok(())

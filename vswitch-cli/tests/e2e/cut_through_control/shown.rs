@@ -59,6 +59,9 @@ fn a_translated_connection_is_marked_where_it_is_tracked() {
     assert_eq!(rows.iter().filter(marked).count(), 1, "{tracked}");
     assert!(setup.host.ok(&["conntrack", "ls"]).contains("[CUT-THROUGH]"));
     goes_on(&mut ask);
+    // It ends with its publication.
+    setup.host.ok(&["unpublish", "server", &published]);
+    assert_eq!(setup.connections().len(), 0);
     setup.host.down();
     assert_eq!(setup.cgroup.programs(), 0);
 }

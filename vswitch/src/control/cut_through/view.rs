@@ -9,7 +9,7 @@ use vswitch_api::cut_through::{
 use vswitch_api::stats::CutThroughCounters;
 use vswitch_cutthrough::{Connection, ConnectionEnd, Counters, NetnsCookie};
 
-use super::State;
+use super::state::State;
 use crate::control::Control;
 use crate::control::inner::Inner;
 use crate::control::model::{EndpointKey, Model, netns_cookie};
