@@ -16,7 +16,7 @@
 // The sender's socket is locked while its program runs, so nothing can enter TCP meanwhile. The way back needs no
 // condition: what goes through TCP after redirected bytes is read after them.
 //
-// Bound. Redirected bytes are charged to the receiver (`sk_rmem_alloc`). Beyond the receiver's buffer a send goes
+// Bound. Redirected bytes are charged to the receiver (`sk_rmem_alloc`). Beyond half the receiver's buffer a send goes
 // through TCP, whose window stops the sender.
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -317,23 +317,12 @@ static __always_inline bool has_options(struct tcp_sock *sender, struct tcp_sock
 	       ((struct inet_connection_sock *)reader)->icsk_ulp_ops || BPF_CORE_READ_BITFIELD(reader, recvmsg_inq);
 }
 
-// Whether the receiver has room. The bound begins with its buffer; while it reads, the bound grows as the buffer of a
-// TCP receiver would, and no further than `bound_max`.
-static __always_inline bool has_room(struct connection_end *me, struct sock *reader, u32 size)
+// Whether the receiver has room for more unread bytes: half its buffer. The other half is for what TCP brings, so that
+// the way back to TCP loses no segment; a sender that went back with a full buffer before it would lose them, and its
+// congestion window with them. TCP grows the buffer of a receiver that keeps up, and with it this bound.
+static __always_inline bool has_room(struct sock *reader)
 {
-	u32 bound = reader->sk_rcvbuf, unread = reader->sk_backlog.rmem_alloc.counter;
-
-	if (me->bound > bound && !(reader->sk_userlocks & SOCK_RCVBUF_LOCK))
-		bound = me->bound;
-	if (unread <= bound) {
-		me->since_full += size;
-		return true;
-	}
-	// It has read more than a bound since the last time: it keeps up.
-	if (me->since_full > (u64)unread + bound && bound < settings.bound_max)
-		me->bound = 2 * bound < settings.bound_max ? 2 * bound : settings.bound_max;
-	me->since_full = 0;
-	return false;
+	return reader->sk_backlog.rmem_alloc.counter <= (u32)reader->sk_rcvbuf / 2;
 }
 
 // Whether this send has flags that the kernel serves through TCP only: urgent data, and zero copy with its
@@ -400,7 +389,7 @@ int cut_through(struct sk_msg_md *msg)
 		return held(HELD_ORDER);
 	if (has_options(sender, reader))
 		return held(HELD_OPTION);
-	if (settings.guards_bound && !has_room(me, (struct sock *)reader, size))
+	if (settings.guards_bound && !has_room((struct sock *)reader))
 		return held(HELD_BOUND);
 	if (((struct sock *)reader)->sk_shutdown & RCV_SHUTDOWN ||
 	    *(volatile s64 *)&((struct sock *)reader)->__sk_common.skc_cookie.counter != cookie)

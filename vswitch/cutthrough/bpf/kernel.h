@@ -22,7 +22,6 @@ typedef _Bool bool;
 #define MSG_ERRQUEUE 0x2000
 #define MSG_ZEROCOPY 0x4000000
 #define RCV_SHUTDOWN 1
-#define SOCK_RCVBUF_LOCK 2
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -48,7 +47,6 @@ struct sock {
 	int sk_peek_off;
 	u32 sk_tsflags;
 	u8 sk_shutdown;
-	u8 sk_userlocks;
 	void *sk_user_data;
 	struct {
 		atomic_t rmem_alloc;

@@ -40,8 +40,6 @@ struct connection_end {
 	// The `struct sock` of an end that may be written to.
 	u64 reader;
 	u64 bytes;
-	u64 since_full;
-	u64 bound;
 };
 
 // The first end is the client's.
@@ -105,12 +103,11 @@ struct identity {
 
 struct settings {
 	u64 hash_seed;
-	// Unread bytes of a receiver beyond which its bound does not grow.
-	u32 bound_max;
 	// Plain reads after which a socket becomes a reader.
 	u32 reads_before;
 	u32 guards_order;
 	u32 guards_bound;
+	u32 none;
 };
 
 #endif

@@ -5,7 +5,7 @@
 //! lost is a connection that stays on the normal path.
 //!
 //! An entry's first word is the connection's id, [`BUSY`] while a worker writes the others. A worker that meets another
-//! one there writes nothing; a program that sees the id change has not found the entry.
+//! one there takes another entry; a program that sees the id change has not found the entry.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::layout::{ALLOWED_BUCKETS, ALLOWED_WAYS, ALLOWED_WORDS};
 use crate::shared::Words;
 use crate::{Error, Tuple};
+
+#[cfg(test)]
+mod tests;
 
 /// Both ends of a connection whose SYN-ACK has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,26 +76,42 @@ impl Allowed {
     fn write(&self, id: u64, tuple: &Tuple, [sent, received]: [u32; 2], side: u64) {
         let words = tuple.words();
         let bucket = self.bucket(&words);
-        let oldest = bucket
-            .as_chunks::<ALLOWED_WORDS>()
-            .0
-            .iter()
-            .min_by_key(|way| way[0].load(Ordering::Relaxed));
-        let Some(way) = oldest else { return };
-        let before = way[0].load(Ordering::Relaxed);
-        // Another worker has come first: its entry stays.
-        if before == BUSY
-            || way[0].compare_exchange(before, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err()
-        {
-            return;
-        }
+        let numbers = numbers(sent, received);
+        let end = words.into_iter().chain([numbers]);
+        let age = |way: &[AtomicU64; ALLOWED_WORDS]| {
+            let mut both = way[1..].iter().zip(end.clone());
+            // One that was sent again stands where it stood, so that both ends have the same id.
+            let is_again = both.all(|(it, word)| it.load(Ordering::Relaxed) == word);
+            if is_again { 0 } else { way[0].load(Ordering::Relaxed) }
+        };
+        let ways = bucket.as_chunks::<ALLOWED_WORDS>().0;
+        let mut tries = (0..ALLOWED_WAYS).filter_map(|_| {
+            let way = ways.iter().min_by_key(|way| age(way))?;
+            let before = way[0].load(Ordering::Relaxed);
+            let taken = way[0].compare_exchange(before, BUSY, Ordering::Acquire, Ordering::Relaxed);
+            (before != BUSY && taken.is_ok()).then_some(way)
+        });
+        let Some(way) = tries.next() else { return };
         fence(Ordering::Release);
-        let next = [sent.to_ne_bytes(), received.to_ne_bytes()];
-        let next = u64::from_ne_bytes(std::array::from_fn(|i| next[i / 4][i % 4]));
-        for (to, from) in way[1..].iter().zip(words.into_iter().chain([next, side])) {
+        for (to, from) in way[1..].iter().zip(words.into_iter().chain([numbers, side])) {
             to.store(from, Ordering::Relaxed);
         }
         way[0].store(id, Ordering::Release);
+    }
+
+    /// What a program finds for an end whose socket has these next sequence numbers, sent and received: the
+    /// connection's id, and whether it is the server's end.
+    #[must_use]
+    pub fn find(&self, end: &Tuple, [sent, received]: [u32; 2]) -> Option<(u64, bool)> {
+        let words = end.words();
+        let ways = self.bucket(&words).as_chunks::<ALLOWED_WORDS>().0;
+        let wanted = words.into_iter().chain([numbers(sent, received)]);
+        let mut found = ways.iter().filter(|way| {
+            way[1..].iter().zip(wanted.clone()).all(|(it, word)| it.load(Ordering::Relaxed) == word)
+        });
+        let way = found.next()?;
+        let id = way[0].load(Ordering::Acquire);
+        (id != 0 && id != BUSY).then(|| (id, way[8].load(Ordering::Relaxed) == 1))
     }
 
     /// The ways of a tuple's bucket.
@@ -105,4 +124,10 @@ impl Allowed {
         let index = hash as usize & (ALLOWED_BUCKETS - 1);
         &self.words.all()[index * BUCKET..(index + 1) * BUCKET]
     }
+}
+
+/// Two sequence numbers as they lie in memory one after the other.
+fn numbers(sent: u32, received: u32) -> u64 {
+    let both = [sent.to_ne_bytes(), received.to_ne_bytes()];
+    u64::from_ne_bytes(std::array::from_fn(|i| both[i / 4][i % 4]))
 }

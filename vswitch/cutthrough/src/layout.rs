@@ -14,7 +14,7 @@ pub(crate) const ALLOWED_WORDS: usize = 9;
 /// Bytes of a connection.
 pub(crate) const CONNECTION_BYTES: usize = 16 + 2 * END_BYTES;
 /// Bytes of an end of a connection.
-const END_BYTES: usize = TUPLE_BYTES + 40;
+const END_BYTES: usize = TUPLE_BYTES + 24;
 const TUPLE_BYTES: usize = 48;
 
 /// The kernel's cookie of a network namespace (`SO_NETNS_COOKIE`), which no other ever has.

@@ -70,9 +70,5 @@ impl Guards {
     pub const ALL: Self = Self { order: true, bound: true };
 }
 
-/// Unread bytes of a receiver up to which its bound grows while it reads: what a TCP receiver's buffer grows to on a
-/// host with the usual `tcp_rmem`.
-pub const BOUND_MAX: u32 = 4 << 20;
-
 /// Plain reads after which a socket becomes a reader.
 pub const READS_BEFORE: u32 = 16;

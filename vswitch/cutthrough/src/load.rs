@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut};
 
 use crate::adopt::LeftOver;
-use crate::{BOUND_MAX, Error, Options, READS_BEFORE};
+use crate::{Error, Options, READS_BEFORE};
 
 /// The object file, with what CO-RE needs to find the kernel's fields.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cutthrough.bpf.o"));
@@ -48,7 +48,7 @@ fn open() -> Result<OpenObject, Error> {
 fn set_settings(open: &mut OpenObject, options: &Options) -> Result<(), Error> {
     let guards = [options.guards.order, options.guards.bound].map(u32::from);
     let mut bytes = options.hash_seed.to_ne_bytes().to_vec();
-    for word in [BOUND_MAX, READS_BEFORE].into_iter().chain(guards) {
+    for word in [READS_BEFORE].into_iter().chain(guards).chain([0]) {
         bytes.extend(word.to_ne_bytes());
     }
     let mut maps = open.maps_mut();

@@ -40,7 +40,7 @@ struct Seen {
     server_next: u32,
 }
 
-/// Notes the SYN-ACKs of a batch. To be called before the router.
+/// Notes the SYN-ACKs of a batch, before the router translates them; those of other workers, too.
 pub(super) fn note(batch: &Batch, pool: &Pool, snapshot: &Snapshot, seen: &mut Handshakes) {
     if snapshot.allowed().is_none() {
         return;
@@ -74,6 +74,13 @@ pub(super) fn allow(batch: &Batch, pool: &Pool, snapshot: &Snapshot, seen: &mut 
         let port = destination.port().and_then(|port| snapshot.port(port));
         let Some(netns) = port.and_then(|port| port.cut_through) else { continue };
         let bytes = pool.ethernet(&ctx.frame);
+        // The buffer may hold another frame by now, such as an answer of the router.
+        let segment = syn_ack(bytes, &ctx.meta);
+        if segment
+            .is_none_or(|it| it.ack() != client_next || it.seq().wrapping_add(1) != server_next)
+        {
+            continue;
+        }
         let Some(ends) = Ends::of(bytes, &ctx.meta) else { continue };
         allowed.allow(&Handshake {
             client: ends.receiver(netns),

@@ -98,7 +98,8 @@ pub use state::RouterState;
 use super::batch::FrameCtx;
 use super::limits::PREFETCH_FRAMES;
 use super::{
-    Batch, DropReason, FrameIo, Observer, PortKind, Snapshot, State, Verdict, parse, service,
+    Batch, DropReason, FrameIo, Observer, PortKind, Snapshot, State, Verdict, cut_through, parse,
+    service,
 };
 
 /// Routes a batch: sets the verdicts of routed frames.
@@ -114,6 +115,7 @@ pub(super) fn run(
     };
     for handoffs_in in router.handoffs_in.iter_mut().filter(|batch| !batch.is_empty()) {
         parse::run(handoffs_in, io);
+        cut_through::note(handoffs_in, io.pool, snapshot, &mut state.handshakes);
     }
     let mut fwd = ForwardCtx {
         now,

@@ -1,5 +1,6 @@
 //! The router: whole journeys over ports in memory.
 
+mod cut_through;
 mod doubled;
 mod errors;
 mod fragments;

@@ -10,6 +10,7 @@ use fastpath::engine::memory::MemoryEngine;
 use fastpath::engine::{Engine, Wait};
 use fastpath::limits::VNET_LEN;
 use fastpath::{Frame, Nanos, Pool, PortIndex, Waker};
+use vswitch_cutthrough::Allowed;
 use wire::MacAddr;
 
 use crate::datapath::*;
@@ -38,6 +39,7 @@ pub(super) struct Sim {
     /// Names that workers answer for.
     names: Option<Arc<dyn NameService>>,
     tunnel: Option<Arc<TunnelConf>>,
+    allowed: Option<Arc<Allowed>>,
     differ: fn(u16, &mut NetworkConf),
     limits: BTreeMap<PortIndex, PortLimits>,
     epoch: u64,
@@ -135,6 +137,7 @@ impl Sim {
             network: network(),
             names: None,
             tunnel: None,
+            allowed: None,
             differ: |_, _| {},
             limits: BTreeMap::new(),
             epoch: 0,
@@ -149,6 +152,12 @@ impl Sim {
     /// Workers answer for names.
     pub(super) fn set_names(&mut self, names: Arc<dyn NameService>) {
         self.names = Some(names);
+        self.compile();
+    }
+
+    /// Handshakes are allowed to be cut through.
+    pub(super) fn set_allowed(&mut self, allowed: Arc<Allowed>) {
+        self.allowed = Some(allowed);
         self.compile();
     }
 
@@ -321,7 +330,9 @@ impl Sim {
         if let Some(names) = &self.names {
             self.snapshot = self.snapshot.clone().with_names(Arc::clone(names));
         }
-        self.snapshot = self.snapshot.clone().with_tunnel(self.tunnel.clone());
+        let allowed = self.allowed.clone();
+        self.snapshot =
+            self.snapshot.clone().with_tunnel(self.tunnel.clone()).with_cut_through(allowed);
     }
 
     /// A frame comes in, to whichever worker.
