@@ -53,7 +53,7 @@ impl Allowed {
     }
 
     /// The table in a map of the kernel. Ids begin with `first_id`, so that no connection of before has the same.
-    #[cfg_attr(not(feature = "bpf"), expect(dead_code, reason = "only the programs have maps"))]
+    #[cfg_attr(not(feature = "bpf"), allow(dead_code, reason = "only the programs have maps"))]
     pub(crate) fn of_map(map: BorrowedFd<'_>, seed: u64, first_id: u64) -> Result<Self, Error> {
         let failed = |error: std::io::Error| Error::Kernel {
             step: "the table of handshakes cannot be mapped",

@@ -8,7 +8,7 @@ use memmap2::MmapRaw;
 #[derive(Debug)]
 pub(crate) enum Words {
     /// A map of the kernel.
-    #[cfg_attr(not(feature = "bpf"), expect(dead_code, reason = "only the programs have maps"))]
+    #[cfg_attr(not(feature = "bpf"), allow(dead_code, reason = "only the programs have maps"))]
     Mapped(MmapRaw),
     /// Memory of the switch alone, as in tests.
     Own(Box<[AtomicU64]>),

@@ -28,6 +28,7 @@ use shared_fib::SharedFib;
 use uplinks::UplinkPorts;
 
 mod builder;
+mod handshakes;
 mod members;
 mod port_egress;
 mod shared_fib;
@@ -405,18 +406,6 @@ impl Snapshot {
     /// The names that workers answer for, if there are any.
     pub(super) fn names(&self) -> Option<&dyn NameService> {
         self.names.as_deref()
-    }
-
-    /// The same with the table of handshakes for cut-through.
-    #[must_use]
-    pub fn with_cut_through(self, allowed: Option<Arc<Allowed>>) -> Self {
-        Self { allowed, ..self }
-    }
-
-    /// The table of handshakes, while cut-through is on.
-    #[inline]
-    pub(super) fn allowed(&self) -> Option<&Allowed> {
-        self.allowed.as_deref()
     }
 
     /// The service port, if there is one.

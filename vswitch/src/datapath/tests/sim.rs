@@ -16,6 +16,7 @@ use wire::MacAddr;
 use crate::datapath::*;
 use crate::worker::{FdbSync, HandoffQueues};
 
+mod handshakes;
 mod recorder;
 mod replay;
 mod storm;
@@ -152,12 +153,6 @@ impl Sim {
     /// Workers answer for names.
     pub(super) fn set_names(&mut self, names: Arc<dyn NameService>) {
         self.names = Some(names);
-        self.compile();
-    }
-
-    /// Handshakes are allowed to be cut through.
-    pub(super) fn set_allowed(&mut self, allowed: Arc<Allowed>) {
-        self.allowed = Some(allowed);
         self.compile();
     }
 
