@@ -220,7 +220,7 @@ impl Sim {
         &mut self.workers[0].state
     }
 
-    /// Frames that wait.
+    /// Waiting frames.
     pub(super) fn queued(&self) -> usize {
         self.workers.iter().map(|worker| worker.state.queued()).sum()
     }
@@ -322,12 +322,10 @@ impl Sim {
         self.snapshot = Snapshot::compile(networks, ports)
             .with_limits(self.limits.clone())
             .with_epoch(self.epoch);
-        if let Some(names) = &self.names {
-            self.snapshot = self.snapshot.clone().with_names(Arc::clone(names));
-        }
-        let allowed = self.allowed.clone();
-        self.snapshot =
-            self.snapshot.clone().with_tunnel(self.tunnel.clone()).with_cut_through(allowed);
+        let names = self.names.clone();
+        self.snapshot = names.into_iter().fold(self.snapshot.clone(), Snapshot::with_names);
+        let (tunnel, allowed) = (self.tunnel.clone(), self.allowed.clone());
+        self.snapshot = self.snapshot.clone().with_tunnel(tunnel).with_cut_through(allowed);
     }
 
     /// A frame comes in, to whichever worker.
