@@ -47,10 +47,11 @@ e2e-deb: deb ## install the package in a system with systemd, run it, purge it
 	VSWITCH_DEB=$$(realpath $(TARGET)/debian/vswitch_*.deb) \
 	scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e packaging::
 
-soak: ## what takes minutes: a hundred containers of Compose, 200,000 connections, hanging registries; needs root (or sudo)
+soak: ## what takes minutes: a hundred containers of Compose, 200,000 connections, twice, hanging registries; needs root (or sudo)
 	@scripts/deps.sh build test
 	SOAK_CONTAINERS=100 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e docker::compose
 	SOAK_CONNECTIONS=10000 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e shared_ports
+	SOAK_CUT_THROUGH=200000 scripts/test.sh $(LOCKED) -p vswitch-cli --test e2e cut_through::torture::a_soak -- --nocapture
 	SOAK_FREEZE_SECONDS=60 SOAK_ENTRIES=100000 scripts/test.sh $(LOCKED) -p vswitch-registry --test contract
 	SOAK_NODES=1000 scripts/test.sh $(LOCKED) -p vswitch-benches --test overlay -- --nocapture
 

@@ -17,7 +17,9 @@ needs() {
       busybox:busybox-static wget:wget ifconfig:net-tools dhclient:isc-dhcp-client dhcpcd:dhcpcd-base rdisc6:ndisc6 \
       podman:podman /usr/lib/cni/host-local:containernetworking-plugins \
       etcd:etcd-server java:default-jre-headless /usr/share/java/zookeeper.jar:libzookeeper-java openssl:openssl tshark:tshark \
-      /usr/lib/python3/dist-packages/grpc:python3-grpcio /usr/lib/python3/dist-packages/yaml:python3-yaml ;;
+      /usr/lib/python3/dist-packages/grpc:python3-grpcio /usr/lib/python3/dist-packages/yaml:python3-yaml \
+      nginx:nginx-light wrk:wrk nghttpd:nghttp2-server h2load:nghttp2-client redis-server:redis-server redis-benchmark:redis-tools \
+      /usr/lib/postgresql:postgresql sshd:openssh-server scp:openssh-client ;;
     demo) echo ip:iproute2 ping:iputils-ping nsenter:util-linux nft:nftables iperf3:iperf3 python3:python3 etcd:etcd-server curl:curl ;;
     bench) echo ethtool:ethtool ip:iproute2 ping:iputils-ping nsenter:util-linux git:git iperf3:iperf3 sockperf:sockperf \
       wrk:wrk nginx:nginx-light busybox:busybox-static dockerd:docker.io iptables:iptables \

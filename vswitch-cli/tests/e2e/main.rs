@@ -16,6 +16,7 @@ mod connect;
 mod containers;
 mod containers_hostile;
 mod containers_podman;
+mod cut_through;
 mod cut_through_control;
 mod daemon_control;
 mod death;
