@@ -31,14 +31,14 @@ impl Control {
             let reserved = inner.model().reserve_address(&network, claimed, now);
             let address = match (reserved, claimed) {
                 (Err(error), AddressRequest::Address(address)) => {
-                    inner.release_claims(&network, [address]).await;
+                    inner.release_unused(&network, vec![address]).await;
                     return Err(error);
                 }
                 (reserved, _) => reserved?,
             };
             if let Err(error) = inner.save().await {
                 let _ = inner.model().release_address(&network, address, now);
-                inner.release_claims(&network, [address]).await;
+                inner.release_unused(&network, vec![address]).await;
                 return Err(error);
             }
             Ok(ReservedAddress { address, port: None })

@@ -82,8 +82,7 @@ impl Control {
         change: &mut PortChange,
         netns: String,
     ) -> Result<Lease, ControlError> {
-        let plan = change.plan();
-        plan::execute(change, &plan).await?;
+        self.execute_plan(change).await?;
         let lease = change.lease()?.clone();
         if !self.0.activate(&lease.key()) {
             // A new one leaves nothing behind; one that has waited waits again.
@@ -107,6 +106,21 @@ impl Control {
             self.announce_to_other_nodes(&lease);
         }
         Ok(lease)
+    }
+
+    /// Executes the plan of an attach, again where another node took an address at the same moment that nobody asked for.
+    async fn execute_plan(&self, change: &mut PortChange) -> Result<(), ControlError> {
+        for _ in 1..limits::ADDRESS_TRIES_MAX {
+            let source = change.source();
+            match plan::execute(change, &change.plan()).await {
+                Err(error) if change.can_have_another_address(&error) => {
+                    tracing::info!(%error, "tries another address");
+                    change.start_again(source);
+                }
+                result => return result,
+            }
+        }
+        plan::execute(change, &change.plan()).await
     }
 
     /// Names the limit of ports if an attach failed for open files, since each port has some.

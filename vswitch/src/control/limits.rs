@@ -73,6 +73,10 @@ pub(crate) const REGISTRY_RETRY: Duration = Duration::from_secs(5);
 /// Subnets that are tried for a network of the registry that names none.
 pub(crate) const SUBNET_TRIES_MAX: u32 = 16;
 
+/// Addresses that are tried for an endpoint that names none, while other nodes take them at the same moment. Nodes that
+/// borrow from one block take the same one, and all but one of them go on.
+pub(crate) const ADDRESS_TRIES_MAX: usize = 16;
+
 /// Endpoints that are told to the registry at once.
 pub(crate) const REGISTRY_ANNOUNCED_AT_ONCE: usize = 64;
 

@@ -132,6 +132,7 @@ impl Control {
             }
             if inner.model().registered(&name).is_some() && inner.registry.get().is_some() {
                 inner.withdraw_host(&name).await;
+                inner.withdraw_reserved(&name).await;
                 if let Err(error) = control.unregister_network(name.as_str()).await {
                     inner.model().activate_network(&name);
                     return Err(error);

@@ -164,6 +164,23 @@ impl PortChange {
         self.resumes
     }
 
+    /// Where the namespace is from, for [`Self::start_again`].
+    pub(super) fn source(&self) -> Option<Source> {
+        self.source.clone()
+    }
+
+    /// Whether another node took an address meanwhile that the switch chose.
+    pub(super) fn can_have_another_address(&self, error: &ControlError) -> bool {
+        let is_new = !self.is_stored && !self.resumes;
+        is_new
+            && error.taken_address().is_some_and(|it| self.spec.named_addresses().all(|a| a != it))
+    }
+
+    /// Begins once more, after all steps were undone.
+    pub(super) fn start_again(&mut self, source: Option<Source>) {
+        (self.source, self.lease, self.pending_save) = (source, None, None);
+    }
+
     /// The plan of this attach.
     pub(super) fn plan(&self) -> Vec<Step> {
         attach_plan(self.is_stored, self.spec.configured_by)

@@ -1,6 +1,7 @@
 //! Overlay networks of nodes that share a registry: a real etcd on the underlay, other kinds, and a file.
 
 mod addresses;
+mod borrowed;
 mod docker;
 mod faults;
 mod file;

@@ -15,7 +15,7 @@ use crate::host::netns::{self, OpenNetns};
 use crate::host::{HostError, NetnsError};
 
 /// The source of a binding.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::control) enum Source {
     /// A request, perhaps with an interface name.
     Requested(NetnsRef, Option<IfName>),

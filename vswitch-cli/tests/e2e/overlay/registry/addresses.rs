@@ -1,12 +1,14 @@
 //! Addresses: one owner among all nodes, and one that moves.
 
+use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use testkit::{Netns, Process, wait_for};
+use testkit::{COMMAND_TIMEOUT, Netns, Process, wait_for};
 
 use super::super::SOON;
 use super::super::sites::{Family, balanced};
-use super::nodes::{Nodes, remotes, resolves};
+use super::nodes::{Nodes, has_network, remotes, resolves};
 use crate::harness::Container;
 
 const FIXED: &str = "10.50.0.77";
@@ -41,6 +43,47 @@ fn a_fixed_address_of_another_node_is_refused() {
     stays.ping_soon(b.v4(), SOON);
     n1.netns().ping_soon(b.v4(), SOON);
     drop(a);
+}
+
+/// Nodes without a block of their own borrow from the same one at the same moment, and so take the same address: all but
+/// one of them take another one.
+#[test]
+fn nodes_that_choose_the_same_address_go_on_with_another() {
+    let nodes = Nodes::up(Family::V4, 4, &[]);
+    let subnets = ["--subnet", "10.60.0.0/26", "--subnet", "fd00:60::/112"];
+    let create = ["network", "create", "small", "--overlay"];
+    nodes.hosts[0].ok(&[&create[..], &subnets].concat());
+    for host in &nodes.hosts {
+        wait_for("small is on all nodes", SOON, || has_network(host, "small"));
+    }
+    // It claims the only block of IPv4.
+    let first = nodes.hosts[0].container_with("first", &["--network", "small"]);
+    let mut addresses = BTreeSet::from([first.v4(), first.v6()]);
+    let mut namespaces = Vec::new();
+    for round in 0..3 {
+        let name = format!("c{round}");
+        let started = nodes.hosts[1..].iter().map(|host| {
+            let netns = host.namespace(&name);
+            let netns_args = ["--netns", netns.name(), "--network", "small"];
+            let attach = [&["attach", "--name", &name][..], &netns_args].concat();
+            let process = Process::spawn(host.command(&attach).stdin(Stdio::null()));
+            (host, netns, process)
+        });
+        for (host, netns, process) in started.collect::<Vec<_>>() {
+            let output = process.finish(COMMAND_TIMEOUT);
+            assert!(output.status.success(), "{output}");
+            let port = host.inspect(&name).port;
+            assert_eq!(port.ifname, "eth0");
+            let (v4, v6) = (port.ipv4[0].into(), port.ipv6[0].into());
+            assert!(addresses.insert(v4) && addresses.insert(v6), "{v4} or {v6} twice");
+            first.ping_soon(v4, SOON);
+            netns.ping_soon(first.v6(), SOON);
+            namespaces.push(netns);
+        }
+    }
+    let tries = nodes.hosts.iter().map(|host| host.log().matches("tries another address").count());
+    assert!(tries.sum::<usize>() > 0, "nothing was tried again: the test shows nothing");
+    nodes.hosts.iter().for_each(balanced);
 }
 
 /// Containers of three nodes have addresses of their own and reach each other; one moves under ping, there and back.

@@ -36,7 +36,7 @@ fn two_daemons() -> (Nodes, [Docker; 2]) {
 
 /// Starts the switch of one host.
 #[track_caller]
-fn up(nodes: &mut Nodes, at: usize, docker: &Docker) {
+pub(super) fn up(nodes: &mut Nodes, at: usize, docker: &Docker) {
     let mut options = nodes.options(at);
     let api = docker.path("sock").display().to_string();
     options.extend(["--docker-plugin".to_owned(), "--docker-api".to_owned(), api]);

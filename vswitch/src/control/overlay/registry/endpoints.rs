@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::time::sleep;
 use vswitch_api::address::{AddressRequest as Reservation, Family};
 use vswitch_registry::{RegistrationError, record};
@@ -15,9 +16,10 @@ use super::outstanding::Unannounced;
 use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::inner::Inner;
-use crate::control::limits::{GRATUITOUS_PAUSES, REGISTRY_ANNOUNCED_AT_ONCE};
-use crate::control::model::{AttachSpec, EndpointKey, Lease, NetworkName};
+use crate::control::limits::{ADDRESS_TRIES_MAX, GRATUITOUS_PAUSES, REGISTRY_ANNOUNCED_AT_ONCE};
+use crate::control::model::{AttachSpec, EndpointKey, Lease, NetworkName, local_mac};
 use crate::control::overlay::OverlayError;
+use crate::control::random::random;
 use crate::overlay::{AddressRequest, NodeError, Overlay, Progress};
 
 impl Inner {
@@ -125,16 +127,54 @@ impl Inner {
         let subnets = self.model().registered(network).map(|it| it.subnets.clone());
         let Some(subnets) = subnets else { return Ok(request) };
         let overlay = self.registry_for(network.as_str())?;
-        let wanted = match request {
-            Reservation::Address(address) => AddressRequest::Fixed(address),
+        let subnet = match request {
+            Reservation::Address(address) => {
+                let wanted = AddressRequest::Fixed(address);
+                let found = overlay.allocate(network.as_str(), wanted).await?;
+                return Ok(Reservation::Address(found.address));
+            }
             Reservation::Next(family) => {
                 let subnet = subnets.into_iter().find(|it| Family::of(it.addr()) == family);
                 let network = network.to_string();
-                let none = OverlayError::NoSubnet { network, family };
-                AddressRequest::Any { subnet: subnet.ok_or(none)?, name: String::new() }
+                subnet.ok_or(OverlayError::NoSubnet { network, family })?
             }
         };
-        Ok(Reservation::Address(overlay.allocate(network.as_str(), wanted).await?.address))
+        let mut tries = 1;
+        loop {
+            match self.claim_any(overlay, network, subnet).await {
+                Err(error) if error.taken_address().is_some() && tries < ADDRESS_TRIES_MAX => {
+                    tracing::info!(%error, "tries another address");
+                    tries += 1;
+                }
+                claimed => return claimed.map(Reservation::Address),
+            }
+        }
+    }
+
+    /// Claims any address of a subnet. The client is bound to it before it has an endpoint, so the registry gets an entry at
+    /// once: one without a name, and with a MAC address that nobody has, until the endpoint is announced.
+    async fn claim_any(
+        &self,
+        overlay: &Overlay,
+        network: &NetworkName,
+        subnet: IpNet,
+    ) -> Result<IpAddr, ControlError> {
+        let request = AddressRequest::Any { subnet, name: String::new() };
+        let address = overlay.allocate(network.as_str(), request).await?.address;
+        let entry = record::Endpoint {
+            network: network.to_string(),
+            block: record::block_of(address),
+            address,
+            node: String::new(),
+            mac: local_mac(random()?),
+            name: String::new(),
+            aliases: Vec::new(),
+        };
+        let announced = self.announce_records(network, vec![entry]).await;
+        if announced.is_err() {
+            overlay.release(network.as_str(), address).await?;
+        }
+        announced.map(|()| address)
     }
 
     /// Returns addresses to the registry, except those that a reservation keeps. Those of another network are none of it.
@@ -162,7 +202,19 @@ impl Inner {
     ) {
         addresses
             .retain(|address| self.model().endpoint_with(network.as_str(), *address).is_none());
+        addresses.retain(|address| !self.model().is_reserved(network, *address));
+        self.withdraw_endpoint(network, addresses.clone()).await;
         self.release_claims(network, addresses).await;
+    }
+
+    /// Takes the addresses out of the registry that are reserved, and that no endpoint has.
+    pub(in crate::control) async fn withdraw_reserved(&self, network: &NetworkName) {
+        let addresses = {
+            let model = self.model();
+            let unused = model.reserved_addresses(network).filter(|it| it.port.is_none());
+            unused.map(|reserved| reserved.address).collect()
+        };
+        self.withdraw_endpoint(network, addresses).await;
     }
 
     /// Tells the registry of an endpoint, under its names now.
@@ -214,7 +266,7 @@ impl Inner {
                 self.withdraw_endpoint(network, gone).await;
             }
             // Another node has taken the host's address since: it gets another one.
-            Err(error) if name.is_none() && is_taken(&error) => {
+            Err(error) if name.is_none() && error.taken_address().is_some() => {
                 tracing::warn!(%network, %error, "the host leaves its address");
                 self.outstanding.unannounced().remove(&one);
                 self.withdraw_host(network).await;
@@ -259,15 +311,17 @@ impl Inner {
     }
 }
 
-/// Whether another node has the address.
-const fn is_taken(error: &ControlError) -> bool {
-    matches!(
-        error,
-        ControlError::Registry(
-            NodeError::AddressTaken { .. }
-                | NodeError::Registration(RegistrationError::AddressTaken { .. })
-        )
-    )
+impl ControlError {
+    /// The address that another node has.
+    pub(in crate::control) const fn taken_address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Registry(
+                NodeError::AddressTaken { address, .. }
+                | NodeError::Registration(RegistrationError::AddressTaken { address, .. }),
+            ) => Some(*address),
+            _ => None,
+        }
+    }
 }
 
 impl Control {
