@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Withdraw { network: String, addresses: Vec<IpAddr>, reply: Reply<Progress> },
     CreateNetwork { network: NewNetwork, reply: Reply<Arc<Network>> },
     DeleteNetwork { name: String, reply: Reply<()> },
+    CheckUnused { name: String, reply: Reply<()> },
     ChangeVtep { address: IpAddr, port: u16, reply: Reply<()> },
     Status(Reply<Box<OverlayStatus>>),
     Close(Reply<()>),

@@ -130,6 +130,15 @@ impl Overlay {
         self.ask(|reply| Command::DeleteNetwork { name, reply }).await
     }
 
+    /// Asks the registry whether a network has endpoints.
+    ///
+    /// # Errors
+    /// [`NodeError::NetworkInUse`]: it has; or the registry is away.
+    pub async fn check_unused(&self, name: &str) -> Result<(), NodeError> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::CheckUnused { name, reply }).await
+    }
+
     /// Gives the node another VTEP; its endpoints stay. Returns when the registry has it.
     ///
     /// # Errors

@@ -188,7 +188,8 @@ async fn vni_deletion(
     Ok(own.map(|Entry { key, revision, .. }| Operation::Delete { key, revision }))
 }
 
-async fn check_unused(registry: &dyn Registry, name: &str) -> Result<(), NodeError> {
+/// Whether the registry has no endpoint of a network.
+pub(crate) async fn check_unused(registry: &dyn Registry, name: &str) -> Result<(), NodeError> {
     let listing = registry.list(&format!("{}{name}/", prefix::ENDPOINTS)).await?;
     let endpoints = listing.entries.iter().filter_map(|entry| match Record::decode(entry) {
         Ok(Record::Endpoint(endpoint)) => Some(endpoint),

@@ -99,6 +99,9 @@ impl Performer {
                 let result = networks::delete(registry, &name).await;
                 Outcome::Deleted { id, name, result }
             }
+            Request::CheckUnused { id, name } => {
+                Outcome::Checked { id, result: networks::check_unused(registry, &name).await }
+            }
         };
         outcome.into()
     }

@@ -45,6 +45,8 @@ pub(crate) enum Request {
     CreateNetwork { id: RequestId, network: NewNetwork, doubted: Vec<Arc<Network>> },
     /// Deletes a network that nobody uses.
     DeleteNetwork { id: RequestId, name: String },
+    /// Reads whether a network has endpoints.
+    CheckUnused { id: RequestId, name: String },
 }
 
 /// The lease of a registration.
@@ -70,6 +72,7 @@ pub(crate) enum Outcome {
     Claimed { network: String, subnet: IpNet, result: Result<IpNet, BlockError> },
     Created { id: RequestId, result: Result<(Network, Revision), NodeError> },
     Deleted { id: RequestId, name: String, result: Result<(), NodeError> },
+    Checked { id: RequestId, result: Result<(), NodeError> },
 }
 
 /// What could not be written again, with the reason.

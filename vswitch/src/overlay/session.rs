@@ -53,6 +53,7 @@ pub(crate) struct Session {
     deferred: VecDeque<Command>,
     creating: BTreeMap<RequestId, Reply<Arc<Network>>>,
     deleting: BTreeMap<RequestId, Reply<()>>,
+    checking: BTreeMap<RequestId, Reply<()>>,
     next_id: RequestId,
     requests: VecDeque<Request>,
     /// Refusals of own endpoints that were to be told later.
@@ -73,6 +74,7 @@ impl Session {
             deferred: VecDeque::new(),
             creating: BTreeMap::new(),
             deleting: BTreeMap::new(),
+            checking: BTreeMap::new(),
             next_id: 0,
             requests: VecDeque::new(),
             refusals: Vec::new(),
@@ -128,6 +130,7 @@ impl Session {
             }
             Outcome::Created { id, result } => self.handle_created(id, result, now),
             Outcome::Deleted { id, name, result } => self.handle_deleted(id, &name, result),
+            Outcome::Checked { id, result } => self.handle_checked(id, result),
         }
     }
 
@@ -150,6 +153,7 @@ impl Session {
             Command::Announce { endpoints, reply } => self.announce(endpoints, reply, now),
             Command::CreateNetwork { network, reply } => self.create_network(network, reply),
             Command::DeleteNetwork { name, reply } => self.delete_network(name, reply),
+            Command::CheckUnused { name, reply } => self.check_unused(name, reply, now),
         }
     }
 

@@ -94,6 +94,30 @@ impl Session {
         reply.send(result);
     }
 
+    /// Reads whether a network has endpoints, since the watch may be late. While nobody is believed gone, those that are
+    /// known count.
+    pub(crate) fn check_unused(&mut self, name: String, reply: Reply<()>, now: Duration) {
+        if let Some(error) = self.link.away() {
+            return reply.send(Err(error.clone()));
+        }
+        if self.grace.end(now).is_some() {
+            let endpoints = self.view.endpoints(&name).count();
+            let first = self.view.endpoints(&name).next().map(|known| known.node.to_string());
+            if let Some(node) = first {
+                return reply.send(Err(NodeError::NetworkInUse { network: name, endpoints, node }));
+            }
+        }
+        let id = self.next_id();
+        self.checking.insert(id, reply);
+        self.requests.push_back(Request::CheckUnused { id, name });
+    }
+
+    pub(crate) fn handle_checked(&mut self, id: RequestId, result: Result<(), NodeError>) {
+        if let Some(reply) = self.checking.remove(&id) {
+            reply.send(result);
+        }
+    }
+
     fn read_only(&self) -> NodeError {
         RegistryError::ReadOnly { registry: self.url.clone() }.into()
     }

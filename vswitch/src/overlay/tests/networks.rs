@@ -66,6 +66,35 @@ async fn a_network_in_use_is_not_deleted() {
     assert!(matches!(one.allocate(SUBNET).await, Err(NodeError::UnknownNetwork(_))));
 }
 
+/// What the registry says, while the watch has not told the last detach; while nobody is believed gone, what is known.
+#[tokio::test(start_paused = true)]
+async fn the_registry_is_asked_whether_a_network_is_in_use() {
+    let store = MemoryStore::default();
+    let (one, mut two) = pair(&store).await;
+    let address = one.attach(SUBNET, "web").await.expect("attach");
+    two.until("the endpoint", |model| model.endpoints.contains_key(&address)).await;
+    let in_use = two.overlay.check_unused("blue").await;
+    let is_on_n1 = |result: &Result<_, _>| match result {
+        Err(NodeError::NetworkInUse { node, .. }) => node == "n1",
+        _ => false,
+    };
+    assert!(is_on_n1(&in_use), "{in_use:?}");
+    one.detach(address).await;
+    assert_eq!(two.overlay.check_unused("blue").await, Ok(()));
+    assert!(two.status().await.doubted > 0, "the watch was faster: the test shows nothing");
+    // The registry is back without the endpoint, which its node may write again.
+    let address = one.attach(SUBNET, "web").await.expect("attach");
+    two.until("the endpoint", |model| model.endpoints.contains_key(&address)).await;
+    two.link().cut();
+    two.until_status("it is away", |status| !status.is_connected).await;
+    assert!(matches!(two.overlay.check_unused("blue").await, Err(NodeError::Registry(_))));
+    one.detach(address).await;
+    two.link().heal();
+    two.until_status("it is back", |status| status.is_connected && status.grace.is_some()).await;
+    let in_use = two.overlay.check_unused("blue").await;
+    assert!(is_on_n1(&in_use), "{in_use:?}");
+}
+
 /// More blocks than a transaction has operations; a block that is claimed while the network is deleted goes, too.
 #[tokio::test(start_paused = true)]
 async fn blocks_of_a_deleted_network_go() {

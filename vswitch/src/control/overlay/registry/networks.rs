@@ -153,7 +153,13 @@ impl Control {
         else {
             return Ok(());
         };
-        inner.model().check_no_remotes(name)?;
+        let known = inner.model().check_no_remotes(name);
+        // The registry knows of a last detach before this node hears of it.
+        if let Err(error) = known
+            && overlay.check_unused(name.as_str()).await.is_err()
+        {
+            return Err(error.into());
+        }
         let status = overlay.status().await?;
         match (&inner.config.registry, status.problem) {
             (Some(url), _) if url.scheme == Scheme::File => {
