@@ -31,7 +31,7 @@ fn peer() -> SocketAddr {
 fn encapsulate(buffer: &mut [u8], vnet: &vnet::Header, vni: Vni) -> Option<()> {
     let (headers, frame) = buffer.split_at_mut_checked(HEADROOM)?;
     checksum::complete_partial(frame, vnet.csum_start, vnet.csum_offset).ok()?;
-    let header = datagram::Header { peer: peer(), segment: 0, socket: 3 };
+    let header = datagram::Header { peer: peer(), segment: 0, socket: 3, tos: 0 };
     let written = header.write(headers) && vxlan::emit(vni, &mut headers[datagram::LEN..]).is_ok();
     written.then_some(())
 }

@@ -111,7 +111,7 @@ fn address(node: u16) -> SocketAddr {
 fn datagram(load: Load, vni: Vni, n: u64, endpoints: u64) -> Vec<u8> {
     let mut bytes = vec![0; datagram::LEN + vxlan::HEADER_LEN];
     let from = remote(spread(n, endpoints));
-    let header = Header { peer: address(from.vtep.0), segment: 0, socket: 0 };
+    let header = Header { peer: address(from.vtep.0), segment: 0, socket: 0, tos: 0 };
     assert!(header.write(&mut bytes), "room for the header");
     vxlan::emit(vni, &mut bytes[datagram::LEN..]).expect("room for the header");
     let mut frame = frames(load, (n % u64::from(PORTS)) as u16).swap_remove(0);

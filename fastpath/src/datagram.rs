@@ -7,12 +7,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 #[cfg(test)]
 mod tests;
 
-/// Bytes of the header: address 16 (IPv4 as `::ffff:a.b.c.d`), port 2, segment 2, socket 2, reserved 2.
+/// Bytes of the header: address 16 (IPv4 as `::ffff:a.b.c.d`), port 2, segment 2, socket 2, type of service 1,
+/// reserved 1.
 pub const LEN: usize = 24;
 
 const PORT: std::ops::Range<usize> = 16..18;
 const SEGMENT: std::ops::Range<usize> = 18..20;
 const SOCKET: std::ops::Range<usize> = 20..22;
+const TOS: usize = 22;
 
 /// Where a datagram comes from or goes to, and how it is segmented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Header {
     pub segment: u16,
     /// Which socket of the port sends it, modulo their number; 0 when received.
     pub socket: u16,
+    /// Type of service or traffic class of the outer IP header: DSCP and ECN.
+    pub tos: u8,
 }
 
 /// Payload of one send: a part of a frame behind its header.
@@ -88,6 +92,7 @@ impl Header {
             peer: (address, word(PORT)).into(),
             segment: word(SEGMENT),
             socket: word(SOCKET),
+            tos: bytes[TOS],
         })
     }
 
@@ -129,6 +134,7 @@ impl Header {
         bytes[PORT].copy_from_slice(&self.peer.port().to_ne_bytes());
         bytes[SEGMENT].copy_from_slice(&self.segment.to_ne_bytes());
         bytes[SOCKET].copy_from_slice(&self.socket.to_ne_bytes());
+        bytes[TOS] = self.tos;
         true
     }
 }

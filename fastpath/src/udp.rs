@@ -134,6 +134,12 @@ fn receiver(conf: &UdpConf<'_>, local: SocketAddr) -> Result<OwnedFd, UdpError> 
         .map_err(|error| failed("SO_RCVBUF", error))?;
     // Linux before 5.0 gives each datagram by itself.
     let _ = sys::set(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1);
+    // The outer ECN (RFC 6040).
+    let (level, option) = match local {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVTOS),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS),
+    };
+    sys::set(socket.as_fd(), level, option, 1).map_err(|error| failed("IP_RECVTOS", error))?;
     if local.is_ipv6() {
         // RFC 7348, section 5: a checksum of zero must be accepted.
         sys::set(socket.as_fd(), libc::SOL_UDP, UDP_NO_CHECK6_RX, 1)

@@ -21,6 +21,7 @@ mod field {
 
     pub(super) const VERSION_IHL: usize = 0;
     pub(super) const TOS: usize = 1;
+    pub(super) const VERSION_TOS: Field = 0..2;
     pub(super) const TOTAL_LEN: Field = 2..4;
     pub(super) const IDENT: Field = 4..6;
     pub(super) const FRAGMENT: Field = 6..8;
@@ -234,6 +235,14 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
     #[inline(always)]
     pub fn update_checksum(&mut self, change: Delta) {
         self.set_checksum(change.apply(self.checksum()));
+    }
+
+    /// Sets the type of service and updates the checksum.
+    #[inline]
+    pub fn change_tos(&mut self, tos: u8) {
+        let old = be16(self.0.as_ref(), field::VERSION_TOS);
+        self.set_tos(tos);
+        self.update_checksum(Delta::u16(old, be16(self.0.as_ref(), field::VERSION_TOS)));
     }
 
     /// Counts the time to live down by one and updates the checksum. Returns the new value; at 0

@@ -18,7 +18,7 @@
 //! | [`ipv4`], [`ipv6`], [`ipv6_ext`] | the internet protocols, options, extension headers |
 //! | [`icmpv4`], [`icmpv6`], [`ndp`] | errors, echo, neighbour discovery |
 //! | [`tcp`], [`udp`], [`ports`] | transports; MSS clamping |
-//! | [`vxlan`] | the tunnel's header |
+//! | [`vxlan`], [`ecn`] | the tunnel's header; congestion marks in and out of a tunnel |
 //! | [`vnet`] | the offload header in front of a frame on a TAP |
 //! | [`checksum`] | full, by difference, and partial |
 //! | [`membership`] | IGMP and MLD: multicast group membership |
@@ -57,6 +57,7 @@ mod tlv;
 pub mod arp;
 pub mod checksum;
 pub mod coalesce;
+pub mod ecn;
 pub mod ethernet;
 pub mod fragmenter;
 pub mod frames;

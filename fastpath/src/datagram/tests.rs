@@ -3,7 +3,8 @@ use super::*;
 #[test]
 fn a_header_survives_its_bytes() {
     for peer in ["192.0.2.1:4789", "[2001:db8::1]:65535", "0.0.0.0:0"] {
-        let header = Header { peer: peer.parse().expect("an address"), segment: 1450, socket: 7 };
+        let header =
+            Header { peer: peer.parse().expect("an address"), segment: 1450, socket: 7, tos: 0xb9 };
         let mut bytes = [0xff; LEN + 1];
         assert!(header.write(&mut bytes));
         assert_eq!(Header::read(&bytes), Some(header));
@@ -13,7 +14,8 @@ fn a_header_survives_its_bytes() {
 
 #[test]
 fn a_short_buffer_is_refused_and_kept() {
-    let header = Header { peer: "192.0.2.1:1".parse().expect("an address"), segment: 0, socket: 0 };
+    let header =
+        Header { peer: "192.0.2.1:1".parse().expect("an address"), segment: 0, socket: 0, tos: 0 };
     let mut bytes = [0xff; LEN - 1];
     assert!(!header.write(&mut bytes));
     assert_eq!(bytes, [0xff; LEN - 1]);
@@ -31,7 +33,7 @@ fn parts_cover_the_payload() {
         (50, 100, 2),
         (7, 65_507, 9359),
     ] {
-        let header = Header { peer: ([192, 0, 2, 1], 4789).into(), segment, socket: 0 };
+        let header = Header { peer: ([192, 0, 2, 1], 4789).into(), segment, socket: 0, tos: 0 };
         assert_eq!(header.datagrams(len), datagrams, "{segment}, {len}");
         let whole: Vec<_> = header.parts(len, true).collect();
         assert_eq!(whole.len(), 1);

@@ -83,7 +83,7 @@ impl Batch {
             parts.zip(&mut self.messages).zip(&mut self.headers)
         {
             let Some(payload) = part.of(pool.bytes(frame)) else { break };
-            message.send(to.peer, payload.as_ptr().cast_mut(), payload.len(), part.segment);
+            message.send(&to, payload.as_ptr().cast_mut(), payload.len(), part.segment);
             header.msg_hdr = *message.header_mut();
             count += 1;
         }

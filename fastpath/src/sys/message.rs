@@ -13,12 +13,19 @@ use libc::{c_int, c_void};
 
 use crate::datagram::Header;
 
-/// Control message with an integer: `UDP_GRO` has an int, `UDP_SEGMENT` 16 bits (udp(7)).
+/// Control message with an integer: `UDP_GRO` has an int, `UDP_SEGMENT` 16 bits (udp(7)); `IP_TOS` has a byte when it is
+/// received and an int when it is sent (ip(7)), `IPV6_TCLASS` an int (RFC 3542 section 6.5).
 #[repr(C)]
 struct Control {
     header: libc::cmsghdr,
     value: [u8; 8],
 }
+
+/// Control messages of one call: segment size, and type of service or traffic class.
+const CONTROLS: usize = 2;
+
+// They lie one behind the other, as CMSG_NXTHDR(3) goes from one to the next.
+const _: () = assert!(mem::size_of::<Control>() == 24 && mem::size_of::<libc::cmsghdr>() == 16);
 
 /// Socket address of either family (ip(7), ipv6(7)), in network byte order.
 #[repr(C, align(8))]
@@ -29,7 +36,7 @@ struct Address([u8; 32]);
 pub(crate) struct Message {
     header: libc::msghdr,
     buffer: libc::iovec,
-    control: Control,
+    controls: [Control; CONTROLS],
     address: Address,
 }
 
@@ -50,32 +57,41 @@ impl Message {
     pub(crate) fn receive(&mut self, payload: *mut u8, len: usize) -> *mut libc::msghdr {
         self.point_to(payload, len);
         self.header.msg_namelen = mem::size_of::<Address>() as libc::socklen_t;
-        self.header.msg_control = (&raw mut self.control).cast::<c_void>();
-        self.header.msg_controllen = mem::size_of::<Control>() as _;
+        self.header.msg_control = (&raw mut self.controls).cast::<c_void>();
+        self.header.msg_controllen = mem::size_of_val(&self.controls) as _;
         &raw mut self.header
     }
 
-    /// Prepares to send `len` bytes at `payload`, in datagrams of `segment` bytes; 0: in one.
+    /// Prepares to send `len` bytes at `payload` as `to` says, in datagrams of `segment` bytes; 0: in one.
     #[inline]
     pub(crate) fn send(
         &mut self,
-        peer: SocketAddr,
+        to: &Header,
         payload: *mut u8,
         len: usize,
         segment: u16,
     ) -> *const libc::msghdr {
         self.point_to(payload, len);
-        self.header.msg_namelen = self.address.set(peer);
-        self.header.msg_control = ptr::null_mut();
-        self.header.msg_controllen = 0;
+        self.header.msg_namelen = self.address.set(to.peer);
+        let mut used = 0;
         if segment != 0 {
-            self.control.header.cmsg_level = libc::SOL_UDP;
-            self.control.header.cmsg_type = libc::UDP_SEGMENT;
-            self.control.header.cmsg_len = (mem::size_of::<libc::cmsghdr>() + 2) as _;
-            self.control.value[..2].copy_from_slice(&segment.to_ne_bytes());
-            self.header.msg_control = (&raw mut self.control).cast::<c_void>();
-            self.header.msg_controllen = mem::size_of::<Control>() as _;
+            self.controls[used].set(libc::SOL_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
+            used += 1;
         }
+        // As a rule it is 0, as without a control message.
+        if to.tos != 0 {
+            let (level, option) = match to.peer {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+            };
+            self.controls[used].set(level, option, &c_int::from(to.tos).to_ne_bytes());
+            used += 1;
+        }
+        self.header.msg_control = match used {
+            0 => ptr::null_mut(),
+            _ => (&raw mut self.controls).cast::<c_void>(),
+        };
+        self.header.msg_controllen = (used * mem::size_of::<Control>()) as _;
         &raw const self.header
     }
 
@@ -99,19 +115,37 @@ impl Message {
         if self.header.msg_flags & libc::MSG_TRUNC != 0 {
             return None;
         }
-        let segment = self.segment().filter(|&segment| usize::from(segment) < len).unwrap_or(0);
-        Some(Header { peer: self.address.get()?, segment, socket: 0 })
+        let mut header = Header { peer: self.address.get()?, segment: 0, socket: 0, tos: 0 };
+        let used: usize = self.header.msg_controllen as _;
+        for control in self.controls.iter().take(used.div_ceil(mem::size_of::<Control>())) {
+            match (control.header.cmsg_level, control.header.cmsg_type) {
+                (libc::SOL_UDP, libc::UDP_GRO) => {
+                    let segment = control.int().and_then(|segment| u16::try_from(segment).ok());
+                    header.segment = segment.filter(|&it| usize::from(it) < len).unwrap_or(0);
+                }
+                (libc::IPPROTO_IP, libc::IP_TOS) => header.tos = control.value[0],
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    header.tos = control.int().unwrap_or(0) as u8;
+                }
+                _ => {}
+            }
+        }
+        Some(header)
+    }
+}
+
+impl Control {
+    #[inline]
+    fn set(&mut self, level: c_int, option: c_int, value: &[u8]) {
+        self.header.cmsg_level = level;
+        self.header.cmsg_type = option;
+        self.header.cmsg_len = (mem::size_of::<libc::cmsghdr>() + value.len()) as _;
+        self.value[..value.len()].copy_from_slice(value);
     }
 
-    /// Bytes of each datagram, where several were received as one.
     #[inline]
-    fn segment(&self) -> Option<u16> {
-        let header = &self.control.header;
-        let is_gro = self.header.msg_controllen >= (mem::size_of::<libc::cmsghdr>() + 4) as _
-            && header.cmsg_level == libc::SOL_UDP
-            && header.cmsg_type == libc::UDP_GRO;
-        let value = self.control.value.first_chunk().map(|bytes| c_int::from_ne_bytes(*bytes));
-        u16::try_from(value.filter(|_| is_gro)?).ok()
+    fn int(&self) -> Option<c_int> {
+        self.value.first_chunk().map(|bytes| c_int::from_ne_bytes(*bytes))
     }
 }
 

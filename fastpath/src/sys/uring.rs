@@ -160,7 +160,7 @@ impl KernelRing {
                 let bytes = pool.bytes(frame);
                 let (to, len) = (Header::read(bytes)?, part.of(bytes)?.len());
                 let payload = pool.pointer(frame).wrapping_add(datagram::LEN + part.start as usize);
-                let message = message.send(to.peer, payload, len, part.segment);
+                let message = message.send(&to, payload, len, part.segment);
                 opcode::SendMsg::new(Fd(*socket), message)
                     .flags((libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as u32)
                     .build()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::net::{
     AddressFamily, Protocol, RawProtocol, SocketFlags, SocketType, bind, getsockname, socket_with,
 };
+use vswitch_fastpath::datagram::Header;
 use vswitch_fastpath::{TxDrop, UdpSockets, Wait};
 
 use crate::rig::{A, B, Rig, conf, header, open, plain, rigs};
@@ -73,6 +74,30 @@ fn a_segmented_frame_arrives_as_one_frame() {
         };
         assert_eq!(counts(A), [0, 0, 31, 30_500], "{}", rig.name);
         assert_eq!(counts(B), [31, 30_500, 0, 0], "{}", rig.name);
+        rig.assert_clean();
+    }
+}
+
+/// Type of service and traffic class, of one datagram and of many: with `UDP_SEGMENT` and `UDP_GRO` as well.
+#[test]
+fn the_type_of_service_leaves_and_arrives() {
+    for (mut rig, local) in rigs_and_families() {
+        rig.attach(A, open(&conf(local)).0);
+        let (queue, there) = open(&conf(local));
+        rig.attach(B, queue);
+        for tos in [0, 1, 2, 3, 0xb9, 0] {
+            for (segment, len) in [(0, 100), (1_000, 30_500)] {
+                rig.send(A, Header { tos, ..header(there, segment, 2) }, &vec![tos; len]);
+                let mut got = Vec::new();
+                rig.until(|rig| {
+                    got.extend(rig.take());
+                    got.iter().map(|it| it.1.len()).sum::<usize>() == len
+                });
+                let all = got.iter().all(|(from, _)| from.tos == tos);
+                assert!(all, "{} {tos}: {:?}", rig.name, got[0].0);
+                assert_eq!(got[0].0.segment, segment, "{}", rig.name);
+            }
+        }
         rig.assert_clean();
     }
 }

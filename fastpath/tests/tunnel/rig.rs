@@ -104,7 +104,7 @@ impl Rig {
 }
 
 pub(crate) fn header(peer: SocketAddr, segment: u16, socket: u16) -> Header {
-    Header { peer, segment, socket }
+    Header { peer, segment, socket, tos: 0 }
 }
 
 /// Opens the sockets of one worker; returns where they receive.

@@ -6,6 +6,7 @@ mod foreign;
 mod kernel;
 mod loss;
 mod mtu;
+mod outer;
 mod ports;
 mod registry;
 mod sites;

@@ -116,6 +116,8 @@ reasons! {
     TunnelUnknownVni = "tunnel-unknown-vni",
     /// A frame from a VTEP that does not have the network.
     TunnelForeignVtep = "tunnel-foreign-vtep",
+    /// A router of the underlay has marked congestion on a datagram whose inner packet knows of no marks (RFC 6040, section 4.2).
+    TunnelEcn = "tunnel-ecn",
     /// From or to the gateway by a tunnel: each node has the gateway of its own.
     TunnelGateway = "tunnel-gateway",
     /// A frame from a tunnel with the source MAC address of a local port: a loop, or a forgery.

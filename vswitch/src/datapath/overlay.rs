@@ -14,6 +14,7 @@
 //! no VXLAN header, or no VNI  | tunnel-bad-header
 //! no network has the VNI      | tunnel-unknown-vni
 //! VTEP has not the network    | tunnel-foreign-vtep
+//! marked, but not ECN-capable | tunnel-ecn
 //! a VLAN tag                  | vlan-tagged: only the untagged domain spans nodes
 //! from or to the gateway      | tunnel-gateway: each node has the gateway of its own; so has who claims its address
 //! source is a local endpoint  | tunnel-local-source

@@ -4,7 +4,7 @@ use crate::datagram::{Header, LEN};
 /// Three datagrams of 250 bytes together.
 fn datagrams() -> Vec<u8> {
     let mut bytes = vec![7; LEN + 250];
-    let header = Header { peer: ([192, 0, 2, 1], 4789).into(), segment: 100, socket: 3 };
+    let header = Header { peer: ([192, 0, 2, 1], 4789).into(), segment: 100, socket: 3, tos: 0 };
     assert!(header.write(&mut bytes));
     bytes
 }

@@ -23,7 +23,7 @@ impl Write for Shared {
 #[test]
 fn datagrams_that_are_written_are_read_again() {
     let mut pool = Pool::new(8).expect("memory");
-    let header = Header { peer: ([192, 0, 2, 1], 4789).into(), segment: 100, socket: 3 };
+    let header = Header { peer: ([192, 0, 2, 1], 4789).into(), segment: 100, socket: 3, tos: 0 };
     let mut bytes = vec![7; LEN + 250];
     assert!(header.write(&mut bytes));
     let file = Shared::default();

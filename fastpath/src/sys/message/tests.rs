@@ -21,7 +21,7 @@ fn socket() -> (UdpSocket, Header) {
     for len in LENS {
         far.send_to(&[7; 20][..len], near.local_addr().expect("bound")).expect("loopback");
     }
-    (near, Header { peer: far.local_addr().expect("bound"), segment: 0, socket: 0 })
+    (near, Header { peer: far.local_addr().expect("bound"), segment: 0, socket: 0, tos: 0 })
 }
 
 fn buffer(pool: &mut Pool) -> Frame {

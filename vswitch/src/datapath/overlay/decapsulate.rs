@@ -10,6 +10,9 @@
 //! headers, which its sender chooses. So a first packet longer than the size makes the buffer one frame, and the
 //! datagrams of a peer that no registry describes have one VXLAN header: the first, which the peer's kernel wrote. A
 //! vswitch node sends no inner GSO frame, and its flows of several networks share a source port.
+//!
+//! A mark of congestion in the outer header comes into the inner one (RFC 6040). Datagrams of one buffer have the same one,
+//! as Linux' GRO joins no others.
 
 use std::net::IpAddr;
 
@@ -19,7 +22,7 @@ use fastpath::{Frame, PortIndex, Received};
 use wire::coalesce::{self, Layout, Run};
 use wire::limits::UDP_COALESCED_MAX;
 use wire::meta::{L3, Meta};
-use wire::{mss_clamp, offload, vxlan};
+use wire::{ecn, mss_clamp, offload, vxlan};
 
 use crate::datapath::batch::FrameCtx;
 use crate::datapath::fdb::{BucketPair, Key};
@@ -77,10 +80,19 @@ impl Cut {
     }
 }
 
+/// What the outer header says.
+#[derive(Debug, Clone, Copy)]
+struct OuterHeader {
+    /// Its source.
+    peer: IpAddr,
+    /// Its type of service or traffic class.
+    tos: u8,
+}
+
 /// Datagrams in one buffer.
 #[derive(Debug, Clone, Copy)]
 struct Several {
-    peer: IpAddr,
+    outer: OuterHeader,
     /// From one to the next.
     stride: usize,
     /// The VXLAN header that each must have.
@@ -106,6 +118,8 @@ struct Origin {
     mtu: u32,
     /// The path's MTU where it is below that.
     clamp: Option<u32>,
+    /// Type of service or traffic class of the outer header.
+    tos: u8,
 }
 
 impl Decapsulation<'_> {
@@ -114,20 +128,21 @@ impl Decapsulation<'_> {
         let Some(header) = Header::read(io.pool.bytes(&frame)) else {
             return io.drop_frame(self.port, frame, BAD_HEADER);
         };
-        let (peer, stride) = (header.peer.ip(), usize::from(header.segment));
+        let outer = OuterHeader { peer: header.peer.ip(), tos: header.tos };
+        let stride = usize::from(header.segment);
         if stride == 0 || frame.len() <= datagram::LEN + stride {
-            return self.unwrap_one(frame, peer, io);
+            return self.unwrap_one(frame, outer, io);
         }
         let payload = &io.pool.bytes(&frame)[datagram::LEN..];
         let count = header.datagrams(payload.len()) as u64;
-        let is_foreign = self.is_foreign(peer);
+        let is_foreign = self.is_foreign(outer.peer);
         let cut = if is_foreign { Cut::of(payload, header.segment) } else { Cut::Datagrams };
         match cut {
             Cut::Datagrams if count <= UDP_COALESCED_MAX as u64 => {
                 let vxlan = payload.first_chunk().filter(|_| is_foreign).copied();
-                self.unwrap_several(frame, Several { peer, stride, vxlan }, io);
+                self.unwrap_several(frame, Several { outer, stride, vxlan }, io);
             }
-            Cut::Whole(vnet) => self.unwrap_whole(frame, peer, (vnet, count), io),
+            Cut::Whole(vnet) => self.unwrap_whole(frame, outer, (vnet, count), io),
             // No kernel joins more datagrams, and each would take a buffer.
             Cut::Datagrams | Cut::Wrong => {
                 io.drop_copies(self.port, &frame, BAD_HEADER, count);
@@ -140,11 +155,11 @@ impl Decapsulation<'_> {
     fn unwrap_whole(
         &mut self,
         mut frame: Frame,
-        peer: IpAddr,
+        outer: OuterHeader,
         (vnet, count): (wire::vnet::Header, u64),
         io: &mut FrameIo<'_, impl Observer>,
     ) {
-        let origin = self.origin(peer, &io.pool.bytes(&frame)[datagram::LEN..]);
+        let origin = self.origin(outer, &io.pool.bytes(&frame)[datagram::LEN..]);
         let is_unwrapped = frame.shrink_front(OUTER_LEN - VNET_LEN);
         debug_assert!(is_unwrapped, "its headers have been read");
         match origin {
@@ -161,8 +176,13 @@ impl Decapsulation<'_> {
     }
 
     /// Unwraps one datagram in its buffer.
-    fn unwrap_one(&mut self, mut frame: Frame, peer: IpAddr, io: &mut FrameIo<'_, impl Observer>) {
-        let origin = match self.origin(peer, &io.pool.bytes(&frame)[datagram::LEN..]) {
+    fn unwrap_one(
+        &mut self,
+        mut frame: Frame,
+        outer: OuterHeader,
+        io: &mut FrameIo<'_, impl Observer>,
+    ) {
+        let origin = match self.origin(outer, &io.pool.bytes(&frame)[datagram::LEN..]) {
             Ok(origin) => origin,
             Err(reason) => return io.drop_frame(self.port, frame, reason),
         };
@@ -182,8 +202,8 @@ impl Decapsulation<'_> {
         several: Several,
         io: &mut FrameIo<'_, impl Observer>,
     ) {
-        let Several { peer, stride, .. } = several;
-        let first = self.origin(peer, &io.pool.bytes(&frame)[datagram::LEN..]);
+        let Several { outer, stride, .. } = several;
+        let first = self.origin(outer, &io.pool.bytes(&frame)[datagram::LEN..]);
         let first = first.and_then(|origin| {
             let buffer = io.pool.bytes_mut(&frame).and_then(|it| it.get_mut(datagram::LEN..));
             let run = buffer.and_then(|buffer| coalesce::in_place(buffer, layout(origin, stride)));
@@ -219,12 +239,12 @@ impl Decapsulation<'_> {
         &mut self,
         frame: &Frame,
         at: usize,
-        Several { peer, stride, vxlan }: Several,
+        Several { outer, stride, vxlan }: Several,
         io: &mut FrameIo<'_, impl Observer>,
     ) -> usize {
         let bytes = &io.pool.bytes(frame)[at..];
         let is_allowed = vxlan.is_none_or(|vxlan| bytes.starts_with(&vxlan));
-        let origin = if is_allowed { self.origin(peer, bytes) } else { Err(BAD_HEADER) };
+        let origin = if is_allowed { self.origin(outer, bytes) } else { Err(BAD_HEADER) };
         let origin = match origin {
             Ok(origin) => origin,
             Err(reason) => {
@@ -274,6 +294,10 @@ impl Decapsulation<'_> {
                 return io.drop_frame(self.port, frame, parse::reason(error));
             }
         };
+        if !ecn::decapsulate(&meta, ethernet, origin.tos) {
+            io.stats.vtep_mut(origin.vtep).drops += 1;
+            return io.drop_frame(self.port, frame, DropReason::TunnelEcn);
+        }
         match vnet.unwrap_or_else(|| offload::received_as(&meta, ethernet, origin.mtu)) {
             plain if plain == wire::vnet::Header::default() => header.fill(0),
             vnet => header.copy_from_slice(&vnet.to_bytes()),
@@ -304,7 +328,8 @@ impl Decapsulation<'_> {
 
     /// VTEP and network of a datagram, given from its VXLAN header.
     #[inline]
-    fn origin(&mut self, peer: IpAddr, payload: &[u8]) -> Result<Origin, DropReason> {
+    fn origin(&mut self, outer: OuterHeader, payload: &[u8]) -> Result<Origin, DropReason> {
+        let OuterHeader { peer, tos } = outer;
         let Ok(packet) = vxlan::Packet::new_checked(payload) else {
             return Err(match self.tunnel.at(peer).next() {
                 Some(_) => BAD_HEADER,
@@ -313,9 +338,9 @@ impl Decapsulation<'_> {
         };
         let key = (peer, packet.vni());
         match self.last {
-            Some((last, origin)) if last == key => Ok(origin),
+            Some((last, origin)) if last == key => Ok(Origin { tos, ..origin }),
             _ => {
-                let origin = self.find(key)?;
+                let origin = Origin { tos, ..self.find(key)? };
                 self.last = Some((key, origin));
                 Ok(origin)
             }
@@ -332,7 +357,7 @@ impl Decapsulation<'_> {
         let vtep = self.tunnel.at(peer).find(|&vtep| overlay.has(vtep));
         let vtep = vtep.ok_or(DropReason::TunnelForeignVtep)?;
         let (mtu, path) = (network.conf.mtu, self.tunnel.vtep(vtep).map(|conf| conf.mtu));
-        Ok(Origin { vtep, network: index, mtu, clamp: path.filter(|&path| path < mtu) })
+        Ok(Origin { vtep, network: index, mtu, clamp: path.filter(|&path| path < mtu), tos: 0 })
     }
 }
 

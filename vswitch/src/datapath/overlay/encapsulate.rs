@@ -3,7 +3,7 @@
 //! A frame gets the VXLAN header and the datagram header in front of it, in its buffer. Its checksum is completed, since
 //! the other node cannot know that it was not. A GSO frame is segmented into further buffers, whose segments leave with
 //! one system call each (`UDP_SEGMENT`, udp(7)). The socket that sends it is chosen by its flow, so that routers and the
-//! receiver spread flows (RFC 7348, section 5).
+//! receiver spread flows (RFC 7348, section 5). The outer header has the inner one's ECN (RFC 6040, normal mode), and DSCP 0.
 
 use fastpath::datagram::{self, Header};
 use fastpath::limits::{FRAME_MAX, VNET_LEN};
@@ -11,7 +11,7 @@ use fastpath::{Frame, Pool};
 use wire::meta::{L3, L4, Meta};
 use wire::segment::Segments;
 use wire::vnet::{self, Flags};
-use wire::{checksum, mss_clamp, vxlan};
+use wire::{checksum, ecn, mss_clamp, vxlan};
 
 use super::Overlay;
 use crate::datapath::batch::FrameCtx;
@@ -38,6 +38,8 @@ struct Datagrams {
     segment: u16,
     /// The socket that sends them.
     socket: u16,
+    /// ECN of their outer header.
+    ecn: u8,
 }
 
 /// Sends a frame to a VTEP.
@@ -72,8 +74,8 @@ fn send_to(
     io: &mut FrameIo<'_, impl Observer>,
     egress: &mut (impl Egress + ?Sized),
 ) {
-    let Datagrams { count, bytes, segment, socket } = datagrams;
-    let header = Header { peer: conf.address, segment, socket };
+    let Datagrams { count, bytes, segment, socket, ecn } = datagrams;
+    let header = Header { peer: conf.address, segment, socket, tos: ecn };
     let is_written = io.pool.bytes_mut(&frame).is_some_and(|bytes| header.write(bytes));
     debug_assert!(is_written, "nobody else has the buffer yet");
     io.stats.vtep_mut(vtep).count_tx(count, bytes);
@@ -229,10 +231,10 @@ fn wrap<'a, O: Observer>(
             Err(reason) => Err((frame, reason)),
         };
     }
-    let bytes = frame.wire_len();
+    let (bytes, ecn) = (frame.wire_len(), ecn::of(meta, io.pool.ethernet(&frame)));
     match wrap_one(io.pool, &mut frame, meta, vni) {
         Ok(socket) => {
-            send(io, frame, Datagrams { count: 1, bytes, segment: 0, socket });
+            send(io, frame, Datagrams { count: 1, bytes, segment: 0, socket, ecn });
             Ok(())
         }
         Err(reason) => Err((frame, reason)),
@@ -248,7 +250,8 @@ fn segment<'a, O: Observer>(
     vni: vxlan::Vni,
     mut send: impl FnMut(&mut FrameIo<'a, O>, Frame, Datagrams),
 ) -> Result<(), DropReason> {
-    let socket = entropy(meta, io.pool.ethernet(frame));
+    let ethernet = io.pool.ethernet(frame);
+    let (socket, ecn) = (entropy(meta, ethernet), ecn::of(meta, ethernet));
     let mut next = 0;
     loop {
         let mut part = io.pool.alloc().ok_or(DropReason::NoBuffer)?;
@@ -265,7 +268,7 @@ fn segment<'a, O: Observer>(
         part.set_len(datagram::LEN + len);
         let bytes = len - segments * vxlan::HEADER_LEN;
         io.stats.counters.segmented += segments as u64;
-        send(io, part, Datagrams { count: segments as u64, bytes, segment, socket });
+        send(io, part, Datagrams { count: segments as u64, bytes, segment, socket, ecn });
         next += segments;
         if is_last {
             return Ok(());

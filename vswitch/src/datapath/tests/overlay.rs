@@ -1,5 +1,6 @@
 //! Overlay networks: two and three switches joined by tunnel ports in memory.
 
+mod ecn;
 mod flood;
 mod gso;
 mod host;
@@ -114,7 +115,7 @@ fn networks_are_told_apart_by_their_vni() {
     for (vni, reached) in [(7, [1, 1, 0, 0, 0]), (8, [0, 0, 1, 1, 0])] {
         let vni = wire::vxlan::Vni::new(vni).expect("24 bits");
         let packet = nodes::vxlan(vni, &frame(MacAddr::BROADCAST, mac(9, 9), b"all"));
-        let header = fastpath::datagram::Header { peer, segment: 0, socket: 0 };
+        let header = fastpath::datagram::Header { peer, segment: 0, socket: 0, tos: 0 };
         sim.inject(tunnel, nodes::datagram(header, &packet));
         sim.run();
         assert_eq!(sim.sent_counts(), reached);

@@ -33,7 +33,7 @@ fn datagrams(pool: &mut Pool, segment: u16, len: usize) -> Frame {
     let mut frame = pool.alloc().expect("a buffer");
     frame.set_len(LEN + len);
     let peer = ([192, 0, 2, 1], 4789).into();
-    let header = Header { peer, segment, socket: 4 };
+    let header = Header { peer, segment, socket: 4, tos: 0 };
     assert!(header.write(pool.bytes_mut(&frame).expect("one holder")));
     frame
 }

@@ -301,8 +301,8 @@ fn udp_of(from: (usize, u16), to: (usize, u16), is_ipv6: bool, payload: &[u8]) -
 
 /// One buffer of the other node, cut at `segment`.
 fn inject_joined(nodes: &mut Nodes, payload: &[u8], segment: usize) {
-    let header =
-        fastpath::datagram::Header { peer: nodes.address(1), segment: segment as u16, socket: 0 };
+    let (peer, segment) = (nodes.address(1), segment as u16);
+    let header = fastpath::datagram::Header { peer, segment, socket: 0, tos: 0 };
     let tunnel = nodes.tunnel;
     nodes.sims[0].inject(tunnel, super::nodes::datagram(header, payload));
 }
@@ -372,6 +372,7 @@ fn datagrams_of_two_networks_in_one_buffer_go_their_own_ways() {
         peer: nodes.address(1),
         segment: good.len() as u16,
         socket: 0,
+        tos: 0,
     };
     let payload = [&other[..], &good, &other, &good].concat();
     let tunnel = nodes.tunnel;

@@ -29,7 +29,12 @@ pub(super) struct Faults {
     pub(super) overtaken: u64,
     /// Datagrams of one size come together (`UDP_GRO`), as far as they follow each other.
     pub(super) joined: bool,
+    /// The ECN that routers set in the outer header.
+    pub(super) mark: Option<u8>,
 }
+
+/// A datagram on its way: sender, receiver, type of service of the outer header, payload.
+type Arriving = (usize, usize, u8, Vec<u8>);
 
 /// Nodes of one overlay network.
 pub(super) struct Nodes {
@@ -153,7 +158,8 @@ impl Nodes {
     /// A datagram comes to a node, whoever sent it.
     pub(super) fn inject_datagram(&mut self, node: usize, peer: SocketAddr, payload: &[u8]) {
         let tunnel = self.tunnel;
-        self.sims[node].inject(tunnel, datagram(Header { peer, segment: 0, socket: 0 }, payload));
+        self.sims[node]
+            .inject(tunnel, datagram(Header { peer, segment: 0, socket: 0, tos: 0 }, payload));
     }
 
     /// Runs until nothing is on the way.
@@ -175,11 +181,11 @@ impl Nodes {
     }
 
     fn carry(&mut self, sent: Vec<(usize, Header, Vec<u8>)>) {
-        let mut arriving: Vec<(usize, usize, Vec<u8>)> = Vec::new();
+        let mut arriving: Vec<Arriving> = Vec::new();
         for (from, header, payload) in sent {
             let to = (0..self.sims.len()).find(|&node| self.address(node) == header.peer);
             let Some(to) = to else { continue };
-            let Faults { lost, doubled, overtaken, .. } = self.faults;
+            let Faults { lost, doubled, overtaken, mark, .. } = self.faults;
             let mut happens = |one_of| one_of > 0 && self.random.below(one_of) == 0;
             if happens(lost) {
                 continue;
@@ -187,20 +193,21 @@ impl Nodes {
             let copies = 1 + usize::from(happens(doubled));
             for _ in 0..copies {
                 let at = arriving.len() - usize::from(happens(overtaken)).min(arriving.len());
-                arriving.insert(at, (from, to, payload.clone()));
+                let tos = mark.unwrap_or(header.tos);
+                arriving.insert(at, (from, to, tos, payload.clone()));
             }
         }
         let mut rest = &arriving[..];
-        while let Some((from, to, first)) = rest.first() {
+        while let Some((from, to, tos, first)) = rest.first() {
             // The last of several may be shorter (`UDP_GRO`).
-            let is_next = |it: &&(usize, usize, Vec<u8>)| (it.0, it.1) == (*from, *to);
+            let is_next = |it: &&Arriving| (it.0, it.1, it.2) == (*from, *to, *tos);
             let same = rest.iter().take_while(is_next).take(40);
-            let full = same.clone().take_while(|it| it.2.len() == first.len()).count();
-            let shorter = same.skip(full).take(1).filter(|it| it.2.len() < first.len()).count();
+            let full = same.clone().take_while(|it| it.3.len() == first.len()).count();
+            let shorter = same.skip(full).take(1).filter(|it| it.3.len() < first.len()).count();
             let count = if self.faults.joined { full + shorter } else { 1 };
             let segment = if count > 1 { first.len() as u16 } else { 0 };
-            let header = Header { peer: self.address(*from), segment, socket: 0 };
-            let payload: Vec<u8> = rest[..count].iter().flat_map(|it| it.2.clone()).collect();
+            let header = Header { peer: self.address(*from), segment, socket: 0, tos: *tos };
+            let payload: Vec<u8> = rest[..count].iter().flat_map(|it| it.3.clone()).collect();
             let tunnel = self.tunnel;
             self.sims[*to].inject(tunnel, datagram(header, &payload));
             rest = &rest[count..];

@@ -90,7 +90,7 @@ fn each_of_several_datagrams_in_a_buffer_has_its_own_reason() {
     let broken = vec![0; good.len()];
     let tail = &good[..10];
     let payload = [&good[..], &foreign, &broken, &good, tail].concat();
-    let header = Header { peer: nodes.address(1), segment: good.len() as u16, socket: 0 };
+    let header = Header { peer: nodes.address(1), segment: good.len() as u16, socket: 0, tos: 0 };
     let tunnel = nodes.tunnel;
     nodes.sims[0].inject(tunnel, nodes::datagram(header, &payload));
     nodes.run();
@@ -106,7 +106,7 @@ fn buffers_that_are_used_up_cost_single_datagrams() {
     let mut nodes = Nodes::new(2);
     let good = vxlan(VNI, &frame(mac(0, 0), mac(1, 0), b"1234"));
     let payload = good.repeat(10);
-    let header = Header { peer: nodes.address(1), segment: good.len() as u16, socket: 0 };
+    let header = Header { peer: nodes.address(1), segment: good.len() as u16, socket: 0, tos: 0 };
     let tunnel = nodes.tunnel;
     let hoard = nodes.sims[0].hoard(4);
     nodes.sims[0].inject(tunnel, nodes::datagram(header, &payload));
