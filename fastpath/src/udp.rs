@@ -32,7 +32,8 @@ pub struct UdpConf<'a> {
     pub workers: usize,
     /// Sending sockets of each worker.
     pub senders: usize,
-    /// Whether datagrams leave with a checksum. Without, they cannot be segmented by the kernel.
+    /// Whether datagrams leave with a checksum. Without, they cannot be segmented by the kernel, and over IPv6 those that
+    /// come may be without one, too (RFC 6936 section 4). Over IPv4 they always may.
     pub checksum: bool,
 }
 
@@ -140,8 +141,7 @@ fn receiver(conf: &UdpConf<'_>, local: SocketAddr) -> Result<OwnedFd, UdpError> 
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS),
     };
     sys::set(socket.as_fd(), level, option, 1).map_err(|error| failed("IP_RECVTOS", error))?;
-    if local.is_ipv6() {
-        // RFC 7348, section 5: a checksum of zero must be accepted.
+    if local.is_ipv6() && !conf.checksum {
         sys::set(socket.as_fd(), libc::SOL_UDP, UDP_NO_CHECK6_RX, 1)
             .map_err(|error| failed("UDP_NO_CHECK6_RX", error))?;
     }

@@ -31,7 +31,7 @@ pub use types::{
     Ageing, FdbLimit, IfName, Mtu, Multicast, Subnet4, Subnet6, ValueError, VxlanPort, Workers,
 };
 pub(crate) use underlay::not_unicast;
-pub use underlay::{NodeName, Underlay};
+pub use underlay::{NodeName, Underlay, VxlanChecksum};
 pub use uplink::{SnatPorts, Uplink, UplinkExclude};
 pub use vswitch_registry::{RegistryUrl, UrlError};
 
@@ -117,6 +117,8 @@ settings! {
     underlay, "underlay", text: Underlay;
     /// `vxlan_port`: UDP port of overlay networks.
     vxlan_port, "vxlan_port", number: VxlanPort;
+    /// `vxlan_checksum`: `on` or `off`.
+    vxlan_checksum, "vxlan_checksum", text: VxlanChecksum;
     /// `node`: name of this node among those of overlay networks.
     node, "node", text: NodeName;
     /// `registry`: URL of the registry that the nodes of overlay networks share.
@@ -193,6 +195,8 @@ pub struct Config {
     pub underlay: Option<Underlay>,
     /// UDP port of overlay networks.
     pub vxlan_port: VxlanPort,
+    /// UDP checksum of overlay networks' datagrams.
+    pub vxlan_checksum: VxlanChecksum,
     /// Name of this node among those of overlay networks; absent: the host's.
     pub node: Option<NodeName>,
     /// Registry that the nodes of overlay networks share; absent: their peers are static. Never without an underlay.
@@ -235,6 +239,7 @@ impl Config {
             docker_api: settings.docker_api,
             underlay: settings.underlay,
             vxlan_port: settings.vxlan_port.unwrap_or_default(),
+            vxlan_checksum: settings.vxlan_checksum.unwrap_or_default(),
             node: settings.node,
             registry: settings.registry,
             cut_through: settings.cut_through.unwrap_or_default(),

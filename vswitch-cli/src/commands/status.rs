@@ -322,6 +322,7 @@ cut-through  not asked for
             device_mtu: 1500,
             mtu: 1450,
             peers: 2,
+            checksum: true,
         };
         let shown = render(&Status { underlay: Some(underlay), ..status() });
         assert!(

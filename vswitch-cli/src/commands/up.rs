@@ -13,7 +13,8 @@ use clap::{Args, ValueHint};
 use vswitch::config::{
     Ageing, BackendChoice, CgroupPath, Config, ConfigError, Cpus, CutThroughAllow, Dns, DnsServer,
     Glob, IdlePolicy, IfName, MetricsAddr, Mtu, Multicast, NodeName, SchedulingChoice, Settings,
-    SnatPorts, SocketPath, StateDir, Subnet4, Subnet6, Underlay, Uplink, VxlanPort, Workers,
+    SnatPorts, SocketPath, StateDir, Subnet4, Subnet6, Underlay, Uplink, VxlanChecksum, VxlanPort,
+    Workers,
 };
 use vswitch::{Ready, SocketError, Stage};
 use vswitch_api::network::NetworkDetail;
@@ -110,6 +111,10 @@ pub(crate) struct UpArgs {
     /// UDP port of overlay networks [default: 4789]
     #[arg(long, value_name = "PORT")]
     vxlan_port: Option<VxlanPort>,
+    /// UDP checksum of overlay networks' datagrams, `on` or `off`: without it each packet leaves by itself, and over
+    /// IPv6 the others have to take datagrams without one [default: on]
+    #[arg(long, value_name = "on|off")]
+    vxlan_checksum: Option<VxlanChecksum>,
     /// Name of this host among those of overlay networks [default: the host's name]
     #[arg(long, value_name = "NAME")]
     node: Option<NodeName>,
@@ -226,6 +231,7 @@ impl UpArgs {
             docker_api: self.docker_api,
             underlay: self.underlay,
             vxlan_port: self.vxlan_port,
+            vxlan_checksum: self.vxlan_checksum,
             node: self.node,
             registry: self.registry.map(RegistryArg::url).transpose()?,
             cut_through: self.cut_through.then_some(true),

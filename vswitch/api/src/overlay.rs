@@ -116,4 +116,11 @@ pub struct UnderlayStatus {
     pub mtu: u32,
     /// Number of peers.
     pub peers: usize,
+    /// Whether datagrams have a UDP checksum.
+    #[serde(default = "has_checksum")]
+    pub checksum: bool,
+}
+
+const fn has_checksum() -> bool {
+    true
 }

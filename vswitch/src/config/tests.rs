@@ -4,7 +4,7 @@ use super::file::parse;
 use super::{
     Ageing, BackendChoice, Config, CutThroughAllow, Dns, IdlePolicy, IfName, KEYS, MetricsAddr,
     Mtu, NodeName, SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Underlay,
-    Uplink, UplinkExclude, Workers,
+    Uplink, UplinkExclude, VxlanChecksum, Workers,
 };
 
 const FILE: &str = r#"
@@ -29,6 +29,7 @@ ra = true
 dns = "192.0.2.1, [2001:db8::1]:5353"
 underlay = "192.0.2.7"
 vxlan_port = 8472
+vxlan_checksum = "off"
 node = "n1"
 registry = "etcd://192.0.2.9,192.0.2.10:2380/blue?user=vswitch&password-file=/etc/vswitch/password"
 cut_through = true
@@ -59,6 +60,7 @@ fn reads_every_key() {
     assert_eq!(config.snat_ports.range(), 10_000..=10_063);
     assert_eq!(config.underlay.unwrap().to_string(), "192.0.2.7");
     assert_eq!(config.vxlan_port.get(), 8472);
+    assert_eq!(config.vxlan_checksum, VxlanChecksum::Off);
     assert_eq!(config.node.unwrap().as_str(), "n1");
     let registry = config.registry.unwrap();
     assert_eq!(registry.to_string(), "etcd://192.0.2.9:2379,192.0.2.10:2380/blue");
@@ -103,6 +105,7 @@ fn an_error_names_file_key_and_value_on_one_line() {
         ("bridge = \"much-too-long-for-a-device\"", &["f.toml: bridge: ", "15 bytes"]),
         ("subnet = \"10.0.0.1/16\"", &["f.toml: subnet: ", "10.0.0.0/16"]),
         ("subnet = \"10.0.0.0/30\"", &["f.toml: subnet: ", "8 to 29"]),
+        ("vxlan_checksum = \"no\"", &["f.toml: vxlan_checksum: ", "\"no\"", "`on`", "`off`"]),
         ("idle = \"never\"", &["f.toml: idle: ", "never", "adaptive"]),
         ("cut_through_allow = \"all\"", &["f.toml: cut_through_allow: ", "all", "wrong-fionread"]),
         ("backend = \"dpdk\"", &["f.toml: backend: ", "dpdk"]),

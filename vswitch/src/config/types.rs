@@ -77,6 +77,9 @@ pub enum ValueError {
     /// The text is no multicast mode.
     #[error("{0:?} is neither `snoop` nor `flood`")]
     Multicast(String),
+    /// The text is neither on nor off.
+    #[error("{0:?} is neither `on` nor `off`")]
+    VxlanChecksum(String),
     /// The text is no address for metrics.
     #[error(
         "{0:?} cannot be the address of the metrics: write ADDR:PORT with a port from 1 to 65535, such as \

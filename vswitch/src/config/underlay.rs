@@ -40,6 +40,37 @@ impl FromStr for Underlay {
     }
 }
 
+/// The UDP checksum of the outer header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VxlanChecksum {
+    /// Computed; over IPv6 datagrams without one are not taken (RFC 6936).
+    #[default]
+    On,
+    /// Zero, and taken in any case.
+    Off,
+}
+
+impl fmt::Display for VxlanChecksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
+impl FromStr for VxlanChecksum {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(ValueError::VxlanChecksum(text.to_owned())),
+        }
+    }
+}
+
 /// Why no VTEP can have an address, where it cannot.
 pub(crate) fn not_unicast(address: IpAddr) -> Option<&'static str> {
     let is_broadcast = address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);

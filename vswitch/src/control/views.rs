@@ -60,7 +60,7 @@ impl Control {
             uplinks: uplink::statuses(&model, connections),
             uplink_hints: uplink::hints(&model),
             dns: inner.dns_status(),
-            underlay: overlay::underlay_status(&model),
+            underlay: overlay::underlay_status(&model, &self.0.config),
             registry,
             cut_through,
         }

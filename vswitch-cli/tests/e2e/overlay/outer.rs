@@ -1,12 +1,12 @@
-//! The outer IP header: ECN and DSCP (RFC 6040).
+//! The outer headers: ECN and DSCP (RFC 6040), and a UDP checksum of zero.
 
 use std::net::IpAddr;
 
-use testkit::{Netns, READY_MAX, wait_for};
+use testkit::{Netns, READY_MAX, join, wait_for};
 
 use super::SOON;
 use super::capture::Capture;
-use super::sites::{Family, Sites, balanced, drops};
+use super::sites::{Family, Sites, address, balanced, drops, give_address};
 use crate::harness::Host;
 use crate::transfer::transfer;
 
@@ -142,4 +142,96 @@ fn tcp_hears_of_marks() {
     let delivered = delivered.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
     assert!(delivered.is_some_and(|count: u64| count > 100), "{counters}");
     assert_eq!(drops(&sites.hosts[1], "tunnel-ecn"), 0);
+}
+
+/// Whether the outer checksums of what a host sends are zero.
+#[track_caller]
+fn are_zero(rows: &[[Vec<String>; 2]], source: IpAddr) -> Vec<bool> {
+    let of_it = rows.iter().filter(|[sources, _]| sources[0] == source.to_string());
+    of_it.map(|[_, checksums]| checksums[0] == "0x0000").collect()
+}
+
+/// Without the outer checksum: all kinds of traffic pass, in datagrams of their own.
+#[track_caller]
+fn without_checksums(family: Family, args: &[&str]) {
+    let args = [&["--vxlan-checksum", "off"], args].concat();
+    let sites = Sites::up(family, &args);
+    let (a, b) = sites.containers();
+    let n2 = sites.hosts[1].netns();
+    a.ping_soon(b.v4(), SOON);
+    let capture = Capture::start(n2, "ul");
+    transfer(&a, &b, b.v4(), 2);
+    transfer(&b, &a, a.v6(), 2);
+    let source = if family == Family::V4 { "ip.src" } else { "ipv6.src" };
+    let rows = capture.fields(n2, [source, "udp.checksum"]);
+    for number in [1, 2] {
+        let zero = are_zero(&rows, family.address(number));
+        assert!(zero.len() > 100 && zero.iter().all(|it| *it), "{number}: {zero:?}");
+    }
+    let doctor = sites.hosts[0].json(&["doctor"]);
+    let rows = doctor.as_array().expect("rows");
+    let row = rows.iter().find(|row| row["check"] == "underlay_segmentation").expect("the row");
+    assert!(row["detail"].as_str().expect("text").contains("--vxlan-checksum off"), "{row}");
+    sites.hosts.iter().for_each(balanced);
+}
+
+#[test]
+fn no_checksum_over_ipv4() {
+    without_checksums(Family::V4, &[]);
+}
+
+#[test]
+fn no_checksum_over_ipv6() {
+    without_checksums(Family::V6, &[]);
+}
+
+#[test]
+fn no_checksum_over_ipv6_by_epoll() {
+    without_checksums(Family::V6, &["--backend", "epoll"]);
+}
+
+/// The kernel's device that sends zero checksums: taken over IPv4 in any case, over IPv6 where both sides go without.
+#[track_caller]
+fn kernel_without_checksums(family: Family, checksum: &str, is_taken: bool) {
+    let (mut host, peer) = (Host::new(), Netns::new("kernel"));
+    join(host.netns(), "ul", &peer, "ul");
+    give_address(host.netns(), family, 1);
+    give_address(&peer, family, 2);
+    let (own, remote) = (family.address(1).to_string(), family.address(2).to_string());
+    host.up(&["--underlay", &own, "--vxlan-checksum", checksum]);
+    let create = ["network", "create", "--overlay", "--vni", "42", "--subnet", "10.50.0.0/16"];
+    host.ok(&[&create[..], &["--ip-range", "10.50.1.0/24", "blue"]].concat());
+    host.ok(&["network", "peer", "add", "blue", &remote]);
+    let a = host.container_with("a", &["--network", "blue"]);
+    let zero = match family {
+        Family::V4 => "noudpcsum",
+        Family::V6 => "udp6zerocsumtx udp6zerocsumrx",
+    };
+    let device = format!("ip link add vx type vxlan id 42 local {remote} dstport 4789");
+    peer.run_lines(&[
+        &format!("{device} remote {own} {zero}"),
+        "ip addr add 10.50.0.2/16 dev vx",
+        "ip link set vx up",
+    ]);
+    let ping = ["ping", "-n", "-c1", "-W1", "10.50.0.2"];
+    match is_taken {
+        true => a.ping_soon(address("10.50.0.2"), SOON),
+        false => {
+            assert!((0..3).all(|_| !a.exec(&ping).status.success()), "it is not to be taken");
+            let refused = host.netns().ok(&["nstat", "-az", "Udp6InCsumErrors"]);
+            assert!(!refused.contains("Udp6InCsumErrors                0 "), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn a_kernel_without_checksums_over_ipv4() {
+    kernel_without_checksums(Family::V4, "on", true);
+    kernel_without_checksums(Family::V4, "off", true);
+}
+
+#[test]
+fn a_kernel_without_checksums_over_ipv6() {
+    kernel_without_checksums(Family::V6, "off", true);
+    kernel_without_checksums(Family::V6, "on", false);
 }

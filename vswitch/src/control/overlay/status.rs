@@ -6,6 +6,7 @@ use vswitch_api::overlay::{RemoteEndpoint, UnderlayStatus};
 use vswitch_api::registry::{LeaseState, LeaseStatus, RegistryStatus, RegistrySummary};
 
 use super::OverlayError;
+use crate::config::{Config, VxlanChecksum};
 use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::inner::Inner;
@@ -14,7 +15,10 @@ use crate::control::model::{Model, Network};
 use crate::overlay::{self, OverlayStatus};
 
 /// The switch on the underlay.
-pub(in crate::control) fn underlay_status(model: &Model) -> Option<UnderlayStatus> {
+pub(in crate::control) fn underlay_status(
+    model: &Model,
+    config: &Config,
+) -> Option<UnderlayStatus> {
     let tunnel = model.tunnel()?;
     Some(UnderlayStatus {
         node: tunnel.node.to_string(),
@@ -23,6 +27,7 @@ pub(in crate::control) fn underlay_status(model: &Model) -> Option<UnderlayStatu
         device_mtu: tunnel.device_mtu,
         mtu: tunnel.mtu(),
         peers: model.vteps().count(),
+        checksum: config.vxlan_checksum == VxlanChecksum::On,
     })
 }
 

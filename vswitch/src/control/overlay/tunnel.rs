@@ -7,7 +7,7 @@ use fastpath::PortQueue;
 use fastpath::udp::{UdpConf, UdpError, UdpTunnel};
 
 use super::{OverlayError, follow};
-use crate::config::{Config, NodeName};
+use crate::config::{Config, NodeName, VxlanChecksum};
 use crate::control::Control;
 use crate::control::error::ControlError;
 use crate::control::limits::{TUNNEL_PORT_PAUSE, TUNNEL_PORT_TRIES};
@@ -87,8 +87,8 @@ impl Control {
         };
         let UnderlayDevice { local, node, name, index, mtu } = underlay;
         let workers = inner.dataplane.workers();
-        let conf =
-            UdpConf { local, device: None, workers, senders: TUNNEL_SENDERS, checksum: true };
+        let checksum = inner.config.vxlan_checksum == VxlanChecksum::On;
+        let conf = UdpConf { local, device: None, workers, senders: TUNNEL_SENDERS, checksum };
         let sockets = open(&conf).await?;
         let slot = inner.model().add_tunnel(local, node, (name.clone(), mtu))?;
         let queues = sockets.queues.into_iter().map(PortQueue::Datagrams).collect();

@@ -84,6 +84,12 @@ fn mtu(status: &UnderlayStatus) -> Row {
 fn segmentation(status: &UnderlayStatus, found: &Findings) -> Row {
     const CHECK: &str = "underlay_segmentation";
     let device = status.device.as_deref().unwrap_or("the device");
+    if !status.checksum {
+        return Row::ok(
+            CHECK,
+            "none without checksums (`--vxlan-checksum off`): each packet leaves in a system call of its own",
+        );
+    }
     match found.refusals {
         0 => Row::ok(CHECK, "many packets leave in one system call"),
         count => Row::warn(
@@ -142,6 +148,7 @@ mod tests {
             device_mtu: 1500,
             mtu: 1450,
             peers: 1,
+            checksum: true,
         }
     }
 
@@ -189,6 +196,8 @@ mod tests {
         assert_eq!(health(&narrow, &found())[1], Health::Fail);
         assert_eq!(health(&status(), &Findings { refusals: 1, ..found() })[2], Health::Warn);
         assert_eq!(health(&status(), &Findings { overflow: 1, ..found() })[3], Health::Warn);
+        let zero = underlay(Some(&UnderlayStatus { checksum: false, ..status() }), &found());
+        assert!(zero[2].detail.contains("--vxlan-checksum off"), "{}", zero[2].detail);
     }
 
     #[test]
