@@ -125,7 +125,7 @@ settings! {
     registry, "registry", text: RegistryUrl;
     /// `cut_through`: local TCP connections go from socket to socket, in all networks that do not say otherwise.
     cut_through, "cut_through", flag: bool;
-    /// `cut_through_allow`: `wrong-fionread`.
+    /// `cut_through_allow`: `known-faults`.
     cut_through_allow, "cut_through_allow", text: CutThroughAllow;
     /// `cut_through_cgroup`: the cgroup whose sockets may be cut through.
     cut_through_cgroup, "cut_through_cgroup", text: CgroupPath;

@@ -127,9 +127,8 @@ pub(crate) struct UpArgs {
     /// otherwise
     #[arg(long)]
     cut_through: bool,
-    /// A fault of the kernel with which cut-through starts nonetheless: `wrong-fionread`, with which programs that
-    /// ask how much they can read may wait for ever
-    #[arg(long, value_name = "FAULT", add = complete::words(&["wrong-fionread"]))]
+    /// Start cut-through for a trial: `known-faults`, which docs/cut-through.md lists, are not mended yet
+    #[arg(long, value_name = "WHAT", add = complete::words(&["known-faults"]))]
     cut_through_allow: Option<CutThroughAllow>,
     /// Cgroup (version 2) whose sockets may be cut through [default: the root]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -42,6 +42,9 @@ impl CutThrough {
     ///
     /// Why this host cannot do it. Then nothing is attached.
     pub fn start(options: &Options) -> Result<Self, Error> {
+        if !options.allows_known_faults {
+            return Err(Error::KnownFaults);
+        }
         if !Path::new("/sys/kernel/btf/vmlinux").exists() {
             return Err(Error::NoBtf);
         }
@@ -50,9 +53,6 @@ impl CutThrough {
         let loaded = load::all(options, left_over.as_ref())?;
         set_valid_until(&loaded.object, options.instance, monotonic() + VALID)?;
         let counts_inq = trial::run(&loaded)?;
-        if !counts_inq && !options.allows_wrong_inq {
-            return Err(Error::Inq);
-        }
         let load::Loaded { object, watch } = loaded;
         let map = named_map(&object, "allowed")?;
         let now = u64::try_from(monotonic().as_nanos()).unwrap_or(u64::MAX / 2);

@@ -6,22 +6,22 @@ use std::str::FromStr;
 
 use super::types::ValueError;
 
-/// A fault of the kernel with which cut-through may start nonetheless.
+/// What cut-through may start with nonetheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CutThroughAllow {
-    /// `FIONREAD` of a joined socket leaves out what comes through TCP.
-    WrongFionread,
+    /// The faults that docs/cut-through.md lists.
+    KnownFaults,
 }
 
 impl CutThroughAllow {
     /// Its name.
-    const WRONG_FIONREAD: &str = "wrong-fionread";
+    const KNOWN_FAULTS: &str = "known-faults";
 }
 
 impl fmt::Display for CutThroughAllow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongFionread => f.write_str(Self::WRONG_FIONREAD),
+            Self::KnownFaults => f.write_str(Self::KNOWN_FAULTS),
         }
     }
 }
@@ -31,7 +31,7 @@ impl FromStr for CutThroughAllow {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         match text {
-            Self::WRONG_FIONREAD => Ok(Self::WrongFionread),
+            Self::KNOWN_FAULTS => Ok(Self::KnownFaults),
             _ => Err(ValueError::CutThroughAllow(text.to_owned())),
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn start(config: &Config, boot_id: String) -> Result<CutThrough, Stri
         take_away_of_dead(state_dir)?;
     }
     let mut options = options(state_dir, cgroup)?;
-    options.allows_wrong_inq = config.cut_through_allow == Some(CutThroughAllow::WrongFionread);
+    options.allows_known_faults = config.cut_through_allow == Some(CutThroughAllow::KnownFaults);
     let cgroup = cgroup.map(Path::to_owned);
     let noted = CutThroughNote { boot_id, cgroup }.write(state_dir);
     noted.map_err(|error| format!("it cannot be noted in {}: {error}", state_dir.display()))?;
@@ -47,7 +47,7 @@ pub(in crate::control) fn take_away_of_dead(state_dir: &Path) -> Result<bool, St
     let is_this_boot = netns::boot_id().is_ok_and(|boot_id| boot_id == note.boot_id);
     if is_this_boot {
         let options =
-            Options { allows_wrong_inq: true, ..options(state_dir, note.cgroup.as_deref())? };
+            Options { allows_known_faults: true, ..options(state_dir, note.cgroup.as_deref())? };
         CutThrough::take_away(&options).map_err(|error| left(&error))?;
     }
     cut_through_note::remove(state_dir);
@@ -65,7 +65,7 @@ fn options(state_dir: &Path, cgroup: Option<&Path>) -> Result<Options, String> {
         instance: instance.map_err(|error| format!("{}: {error}", state_dir.display()))?,
         cgroup: cgroup.map(Path::to_owned),
         hash_seed: random().map_err(|error| error.to_string())?,
-        allows_wrong_inq: false,
+        allows_known_faults: false,
         guards: guards(),
     })
 }
