@@ -169,7 +169,8 @@ fn nothing_is_loaded_until_a_network_asks_and_known_faults_are_allowed() {
 
 #[test]
 fn a_cgroup_that_is_none_switches_it_off_and_the_switch_works() {
-    let host = Host::with_switch_args(&["--cut-through", "--cut-through-cgroup", "/proc"]);
+    let allowed = ["--cut-through", "--cut-through-allow", "known-faults"];
+    let host = Host::with_switch_args(&[&allowed[..], &["--cut-through-cgroup", "/proc"]].concat());
     let status = host.status().cut_through;
     assert_eq!(status.state, CutThroughState::Off);
     assert!(status.reason.is_some_and(|reason| reason.contains("/proc")));
