@@ -1,4 +1,4 @@
-// What the programs share with the switch: src/layout.rs has the same structures, and a test compares their sizes.
+// What the programs share with the switch: src/layout.rs has the same structures.
 #ifndef LAYOUT_H
 #define LAYOUT_H
 
