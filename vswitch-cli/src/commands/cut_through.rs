@@ -109,7 +109,7 @@ mod tests {
             plan.render(&[connection]),
             "\
 CLIENT               SERVER           SENT  RECEIVED
-web 10.99.0.2:40000  10.99.0.3:5432  512 B   3.0 MiB
+web 10.99.0.2:40000  10.99.0.3:5432  512 B     3 MiB
 "
         );
     }

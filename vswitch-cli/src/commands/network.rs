@@ -288,6 +288,7 @@ multicast       snoop
 dhcp            on
 ra              off
 isolated ports  no
+cut-through     no
 reachable from  -
 containers      1
 
