@@ -7,7 +7,7 @@ use vswitch_fastpath::datagram::{Header, LEN};
 use vswitch_fastpath::engine::epoll::EpollEngine;
 use vswitch_fastpath::engine::uring::UringEngine;
 use vswitch_fastpath::limits::POOL_FRAMES;
-use vswitch_fastpath::udp::{UdpConf, UdpTunnel};
+use vswitch_fastpath::udp::{UdpConf, UdpError, UdpTunnel};
 use vswitch_fastpath::{
     Engine, EngineEvent, Frame, Pool, PortIndex, PortQueue, Received, UdpSockets, Wait, Waker,
 };
@@ -107,9 +107,13 @@ pub(crate) fn header(peer: SocketAddr, segment: u16, socket: u16) -> Header {
     Header { peer, segment, socket, tos: 0 }
 }
 
-/// Opens the sockets of one worker; returns where they receive.
+/// Opens the sockets of one worker; returns where they receive. A port that was free a moment ago may be taken by a
+/// sending socket of another rig.
 pub(crate) fn open(conf: &UdpConf<'_>) -> (UdpSockets, SocketAddr) {
-    let mut tunnel = UdpTunnel::open(conf).expect("the address is there");
+    let mut tries = (0..10).map(|_| UdpTunnel::open(conf));
+    let is_settled = |it: &Result<UdpTunnel, UdpError>| !matches!(it, Err(UdpError::Taken { .. }));
+    let opened = tries.find(is_settled).expect("a port is free");
+    let mut tunnel = opened.expect("the address is there");
     (tunnel.queues.pop().expect("one worker"), tunnel.local)
 }
 
