@@ -373,7 +373,9 @@ on n2 network ls
 mkdir "$dir/site"
 echo from-n1 >"$dir/site/index.html"
 show_on n1 vswitch run --name web --network blue -- python3 -m http.server 80
-on n1 run --name web --network blue -- python3 -m http.server 80 --directory "$dir/site" >/dev/null 2>&1 &
+# Not by a function, whose process would be killed in its place.
+VSWITCH_SOCKET=$dir/n1.sock nsenter --net="/run/netns/$prefix-n1" "$vswitch" run --name web --network blue -- \
+  python3 -m http.server 80 --directory "$dir/site" >/dev/null 2>&1 &
 pages=("$!")
 by_name() { same "$(on n2 run --name cli --network blue -- curl -s -m5 http://web/)" from-n1; }
 show_on n2 vswitch run --name cli --network blue -- curl http://web/
