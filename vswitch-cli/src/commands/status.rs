@@ -103,9 +103,6 @@ fn cut_through(status: &CutThroughStatus) -> String {
         count => format!("{count} connections"),
     };
     match (status.state, &status.cgroup) {
-        (CutThroughState::On, Some(cgroup)) if status.counts_fionread == Some(false) => {
-            format!("on, {connections}, cgroup {cgroup}, with wrong FIONREAD")
-        }
         (CutThroughState::On, Some(cgroup)) => format!("on, {connections}, cgroup {cgroup}"),
         (CutThroughState::On, None) => format!("on, {connections}"),
         (CutThroughState::Off | CutThroughState::Unknown, _) => {
@@ -304,10 +301,10 @@ cut-through  not asked for
         let shown = |json: serde_json::Value| {
             crate::output::painted(&cut_through(&serde_json::from_value(json).unwrap()), false)
         };
-        let on = serde_json::json!({"state": "on", "cgroup": "/c", "counts_fionread": true, "connections": 1});
+        let on = serde_json::json!({"state": "on", "cgroup": "/c", "connections": 1});
         assert_eq!(shown(on), "on, 1 connection, cgroup /c");
-        let wrong = serde_json::json!({"state": "on", "cgroup": "/c", "counts_fionread": false, "connections": 2});
-        assert_eq!(shown(wrong), "on, 2 connections, cgroup /c, with wrong FIONREAD");
+        let more = serde_json::json!({"state": "on", "connections": 2});
+        assert_eq!(shown(more), "on, 2 connections");
         let off =
             serde_json::json!({"state": "off", "reason": "there is no cgroup2", "connections": 0});
         assert_eq!(shown(off), "off: there is no cgroup2");

@@ -30,9 +30,6 @@ pub struct CutThroughStatus {
     /// The cgroup whose sockets may be joined; absent unless it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<String>,
-    /// Whether `FIONREAD` of a joined socket counts all unread bytes; absent unless it is on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts_fionread: Option<bool>,
     /// Number of connections that are cut through.
     pub connections: usize,
 }
@@ -40,13 +37,7 @@ pub struct CutThroughStatus {
 /// A daemon before cut-through.
 impl Default for CutThroughStatus {
     fn default() -> Self {
-        Self {
-            state: CutThroughState::NotAsked,
-            reason: None,
-            cgroup: None,
-            counts_fionread: None,
-            connections: 0,
-        }
+        Self { state: CutThroughState::NotAsked, reason: None, cgroup: None, connections: 0 }
     }
 }
 

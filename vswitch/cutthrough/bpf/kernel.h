@@ -22,6 +22,7 @@ typedef _Bool bool;
 #define MSG_ERRQUEUE 0x2000
 #define MSG_ZEROCOPY 0x4000000
 #define RCV_SHUTDOWN 1
+#define O_NONBLOCK 04000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -40,8 +41,17 @@ struct sock_common {
 	atomic64_t skc_cookie;
 };
 
+struct file {
+	unsigned int f_flags;
+};
+
+struct socket {
+	struct file *file;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct socket *sk_socket;
 	int sk_rcvbuf;
 	int sk_rcvlowat;
 	int sk_peek_off;
@@ -84,34 +94,16 @@ struct bpf_iter__sockmap {
 	struct sock *sk;
 };
 
-struct super_block {
-	u32 s_dev;
-};
-
-struct inode {
-	unsigned long i_ino;
-	struct super_block *i_sb;
-};
-
-struct file {
-	struct inode *f_inode;
-};
-
-struct mm_struct {
-	struct file *exe_file;
-};
-
-struct task_struct {
-	struct mm_struct *mm;
-};
+struct task_struct;
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long r10, dx, orig_ax;
+	unsigned long r10, dx, di, orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	u64 regs[31];
+	u64 orig_x0;
 	int syscallno;
 };
 #endif
@@ -120,6 +112,7 @@ struct pt_regs {
 
 #if defined(__TARGET_ARCH_x86)
 #define SYSCALL_NUMBER(it) ((it)->orig_ax)
+#define SYSCALL_ARGUMENT_1(it) ((it)->di)
 #define SYSCALL_ARGUMENT_3(it) ((it)->dx)
 #define SYSCALL_ARGUMENT_4(it) ((it)->r10)
 #define SYSCALL_SENDTO 44
@@ -127,6 +120,7 @@ struct pt_regs {
 #define SYSCALL_SENDMMSG 307
 #elif defined(__TARGET_ARCH_arm64)
 #define SYSCALL_NUMBER(it) ((it)->syscallno)
+#define SYSCALL_ARGUMENT_1(it) ((it)->orig_x0)
 #define SYSCALL_ARGUMENT_3(it) ((it)->regs[2])
 #define SYSCALL_ARGUMENT_4(it) ((it)->regs[3])
 #define SYSCALL_SENDTO 206

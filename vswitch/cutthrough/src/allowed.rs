@@ -7,12 +7,15 @@
 //! An entry's first word is the connection's id, [`BUSY`] while a worker writes the others. A worker that meets another
 //! one there takes another entry; a program that sees the id change has not found the entry.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+#[cfg(feature = "bpf")]
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+#[cfg(feature = "bpf")]
+use crate::Error;
+use crate::Tuple;
 use crate::layout::{ALLOWED_BUCKETS, ALLOWED_WAYS, ALLOWED_WORDS};
 use crate::shared::Words;
-use crate::{Error, Tuple};
 
 #[cfg(test)]
 mod tests;
@@ -53,14 +56,9 @@ impl Allowed {
     }
 
     /// The table in a map of the kernel. Ids begin with `first_id`, so that no connection of before has the same.
-    #[cfg_attr(not(feature = "bpf"), allow(dead_code, reason = "only the programs have maps"))]
+    #[cfg(feature = "bpf")]
     pub(crate) fn of_map(map: BorrowedFd<'_>, seed: u64, first_id: u64) -> Result<Self, Error> {
-        let failed = |error: std::io::Error| Error::Kernel {
-            step: "the table of handshakes cannot be mapped",
-            reason: error.to_string(),
-        };
-        let mapped = memmap2::MmapOptions::new().len(WORDS * 8).map_raw(map.as_raw_fd());
-        let words = Words::Mapped(mapped.map_err(failed)?);
+        let words = Words::of_map(map, WORDS)?;
         Ok(Self { words, seed, next_id: AtomicU64::new(first_id) })
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
 
 /// Version of the layout: programs of another one cannot be adopted.
-pub(crate) const LAYOUT_VERSION: u64 = 1;
+pub(crate) const LAYOUT_VERSION: u64 = 2;
 /// Buckets of the table of allowed handshakes, a power of two.
 pub(crate) const ALLOWED_BUCKETS: usize = 4096;
 /// Ends in a bucket.
@@ -12,9 +12,11 @@ pub(crate) const ALLOWED_WAYS: usize = 4;
 /// Words of 8 bytes of an allowed end.
 pub(crate) const ALLOWED_WORDS: usize = 9;
 /// Bytes of a connection.
-pub(crate) const CONNECTION_BYTES: usize = 16 + 2 * END_BYTES;
+pub(crate) const CONNECTION_BYTES: usize = 24 + 2 * END_BYTES;
 /// Bytes of an end of a connection.
-const END_BYTES: usize = TUPLE_BYTES + 24;
+pub(crate) const END_BYTES: usize = TUPLE_BYTES + 24 + USER_BYTES;
+/// Bytes of a user.
+pub(crate) const USER_BYTES: usize = 16;
 const TUPLE_BYTES: usize = 48;
 
 /// The kernel's cookie of a network namespace (`SO_NETNS_COOKIE`), which no other ever has.
@@ -76,7 +78,7 @@ fn half_word(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-/// A connection whose two ends are joined.
+/// A connection whose handshake was allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// The end that has opened it.
@@ -85,30 +87,118 @@ pub struct Connection {
     pub server: ConnectionEnd,
 }
 
-/// An end of a joined connection.
+/// An end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionEnd {
     /// Its addresses.
     pub tuple: Tuple,
     /// Bytes that it has sent past TCP.
     pub bytes: u64,
+    /// The cookie of its socket.
+    pub(crate) cookie: u64,
+    pub(crate) user: User,
+}
+
+/// The thread that has used a socket last, by the numbers of the first namespace of processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) process: u32,
+    pub(crate) thread: u32,
+    /// The descriptor by which it did.
+    pub(crate) descriptor: u32,
+}
+
+impl User {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let (ids, rest) = (word(bytes, 0)?, word(bytes, 8)?);
+        let low = |word: u64| (word & u64::from(u32::MAX)) as u32;
+        Some(Self { process: low(ids), thread: low(ids >> 32), descriptor: low(rest) })
+    }
 }
 
 impl Connection {
-    /// `None` where an end is not joined yet.
+    /// `None` where an end is not established yet.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let end = |at: usize| {
-            let tuple = Tuple::read(bytes.get(at..)?)?;
-            let is_joined = word(bytes, at + TUPLE_BYTES)? != 0;
-            let sent = word(bytes, at + TUPLE_BYTES + 16)?;
-            is_joined.then_some(ConnectionEnd { tuple, bytes: sent })
+            let after = at + TUPLE_BYTES;
+            let cookie = word(bytes, after)?;
+            (cookie != 0).then_some(())?;
+            Some(ConnectionEnd {
+                tuple: Tuple::read(bytes.get(at..)?)?,
+                bytes: word(bytes, after + 16)?,
+                cookie,
+                user: User::read(bytes.get(after + 24..)?)?,
+            })
         };
         Some(Self { client: end(8)?, server: end(8 + END_BYTES)? })
     }
 
-    /// The namespaces of its joined ends, of those that are joined.
-    pub(crate) fn namespaces(bytes: &[u8]) -> [Option<u64>; 2] {
-        [word(bytes, 8), word(bytes, 8 + END_BYTES)]
+    /// Both ends.
+    pub(crate) const fn ends(&self) -> [&ConnectionEnd; 2] {
+        [&self.client, &self.server]
+    }
+}
+
+/// A joined socket, as the programs see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) cookie: u64,
+    /// Its connection; 0 when it is closed.
+    pub(crate) id: u64,
+    /// When its program has last tried to read, by the monotonic clock in nanoseconds.
+    pub(crate) read_at: u64,
+    pub(crate) user: User,
+    pub(crate) is_server: bool,
+    /// Bytes past TCP that it has sent, modulo 2^32.
+    pub(crate) sent: u32,
+    /// Bytes past TCP that its program has read, modulo 2^32.
+    pub(crate) taken: u32,
+    /// Bytes past TCP wait for its program.
+    pub(crate) is_unread: bool,
+    /// Bytes that came by TCP wait for its program.
+    pub(crate) is_tcp_unread: bool,
+}
+
+impl Report {
+    /// Bytes of one.
+    pub(crate) const BYTES: usize = 64;
+
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let half = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        Some(Self {
+            cookie: word(bytes, 0)?,
+            id: word(bytes, 8)?,
+            read_at: word(bytes, 16)?,
+            user: User::read(bytes.get(24..)?)?,
+            is_server: half(40)? == 1,
+            sent: half(44)?,
+            taken: half(48)?,
+            is_unread: half(52)? != 0,
+            is_tcp_unread: half(56)? != 0,
+        })
+    }
+}
+
+/// What the programs tell the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The sockets of this connection can be joined.
+    Ready(u64),
+    /// This connection has to go back to TCP.
+    Leave(u64),
+    /// A send of a joined socket went through TCP.
+    Held,
+}
+
+impl Event {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let id = word(bytes, 0)?;
+        match word(bytes, 8)? {
+            0 => Some(Self::Ready(id)),
+            1 => Some(Self::Leave(id)),
+            2 => Some(Self::Held),
+            _ => None,
+        }
     }
 }
 
@@ -117,22 +207,31 @@ impl Connection {
 pub enum HeldBack {
     /// The receiver has not read all that TCP brought.
     Order,
-    /// The receiver's buffer is full.
+    /// Half the receiver's buffer is full.
     Bound,
     /// The receiver has not read often enough yet, or reads in a way that the kernel does not serve.
     Reader,
-    /// A socket option that the kernel serves for TCP only.
+    /// A socket that blocks, an option that the kernel serves for TCP only, or urgent data.
     Option,
-    /// Cut-through was stopped, or the sender has sent urgent data.
+    /// The switch is gone, or ends.
     Stopped,
-    /// The other end is not there (yet, or any more).
+    /// The other end is closed, or the connection leaves.
     Closed,
+    /// One send of a minute, so that whatever follows connections sees this one.
+    Refresh,
 }
 
 impl HeldBack {
     /// All, in the order of the programs.
-    pub const ALL: [Self; 6] =
-        [Self::Order, Self::Bound, Self::Reader, Self::Option, Self::Stopped, Self::Closed];
+    pub const ALL: [Self; 7] = [
+        Self::Order,
+        Self::Bound,
+        Self::Reader,
+        Self::Option,
+        Self::Stopped,
+        Self::Closed,
+        Self::Refresh,
+    ];
 
     /// Its name in the API.
     #[must_use]
@@ -144,49 +243,55 @@ impl HeldBack {
             Self::Option => "option",
             Self::Stopped => "stopped",
             Self::Closed => "closed",
+            Self::Refresh => "refresh",
         }
     }
 }
 
-/// What the programs have counted since they were loaded.
+/// What was counted since the switch has started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Connections whose two ends were joined.
+    /// Connections whose two sockets were joined.
     pub connections: u64,
-    /// Of these, and of half joined ones, those that have ended.
-    pub ended: u64,
+    /// Of these, those that went back to TCP before their end.
+    pub left: u64,
+    /// Connections that were not joined: a socket blocks, or a program may read in a way that the kernel does not serve.
+    pub left_alone: u64,
+    /// Connections whose sockets could not be had from their programs, or were refused by the kernel.
+    pub failed: u64,
+    /// Readers that were woken, since they seemed to miss bytes of TCP.
+    pub woken: u64,
     /// Sends past TCP.
     pub sends: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Connections that were left alone, since those to their service are too short to gain.
-    pub left_alone: u64,
     /// Connections without room in the table.
     pub full: u64,
-    /// Connections that the kernel did not let be joined.
-    pub failed: u64,
     /// Sockets that began to read in a way that the kernel does not serve.
     pub refused: u64,
     /// Sends through TCP by reason, in the order of [`HeldBack::ALL`].
-    pub held: [u64; 6],
+    pub held: [u64; HeldBack::ALL.len()],
 }
 
 impl Counters {
-    /// Adds what one CPU has counted.
+    /// The counters of the programs, in their order.
+    fn of_programs(&mut self) -> impl Iterator<Item = &mut u64> {
+        [&mut self.sends, &mut self.bytes, &mut self.full, &mut self.refused]
+            .into_iter()
+            .chain(&mut self.held)
+    }
+
+    /// Adds what the programs have counted on one CPU.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
-        let mut words = bytes.as_chunks::<8>().0.iter().map(|&it| u64::from_ne_bytes(it));
-        let named = [
-            &mut self.connections,
-            &mut self.ended,
-            &mut self.sends,
-            &mut self.bytes,
-            &mut self.left_alone,
-            &mut self.full,
-            &mut self.failed,
-            &mut self.refused,
-        ];
-        for (sum, value) in named.into_iter().chain(&mut self.held).zip(&mut words) {
-            *sum += value;
+        let words = bytes.as_chunks::<8>().0.iter().map(|&it| u64::from_ne_bytes(it));
+        self.of_programs().zip(words).for_each(|(sum, value)| *sum += value);
+    }
+
+    /// Without what the programs had counted before.
+    pub(crate) fn since(mut self, mut before: Self) -> Self {
+        for (value, before) in self.of_programs().zip(before.of_programs()) {
+            *value = value.saturating_sub(*before);
         }
+        self
     }
 }

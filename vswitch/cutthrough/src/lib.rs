@@ -2,12 +2,13 @@
 //! and past the switch.
 //!
 //! The switch sees the handshake pass between two of its ports and writes both ends into a table ([`Allowed`]).
-//! Programs in the kernel (`bpf/cutthrough.bpf.c`) find them there when the two sockets are established, and from then on
-//! decide about each send: straight into the receiver's queue, or through TCP as ever. `docs/cut-through.md` has the
+//! Programs in the kernel (`bpf/cutthrough.bpf.c`) find them there when the two sockets are established, and watch how
+//! they are used. A thread of the switch joins those that can be (`joiner.rs`), and from then on a program
+//! decides about each send: straight into the receiver's queue, or through TCP as ever. `docs/cut-through.md` has the
 //! theory of operation and the argument why no byte can be out of order.
 //!
-//! [`CutThrough::start`] loads the programs and attaches them to a cgroup, [`CutThrough::stop`] takes them away when
-//! nobody has unread bytes in them. A switch that was killed finds its programs again by their identity, with all
+//! [`CutThrough::start`] loads the programs and attaches them to a cgroup, [`CutThrough::stop`] lets all connections go
+//! back to TCP and removes the programs. A switch that was killed finds its programs again by their identity, with all
 //! connections in them.
 //!
 //! Without the feature `bpf` the table is there and [`CutThrough::start`] says that the programs are not.
@@ -16,10 +17,20 @@
 mod adopt;
 mod allowed;
 #[cfg(feature = "bpf")]
+mod borrow;
+#[cfg(feature = "bpf")]
 mod cgroup;
+#[cfg(feature = "bpf")]
+mod clock;
 mod error;
+#[cfg(feature = "bpf")]
+mod joined;
+#[cfg(feature = "bpf")]
+mod joiner;
 #[cfg_attr(not(feature = "bpf"), allow(dead_code, reason = "only programs share it"))]
 mod layout;
+#[cfg(feature = "bpf")]
+mod leaving;
 #[cfg(feature = "bpf")]
 mod load;
 #[cfg(not(feature = "bpf"))]
@@ -27,6 +38,10 @@ mod not_built;
 #[cfg(feature = "bpf")]
 mod programs;
 mod shared;
+#[cfg(feature = "bpf")]
+mod splice;
+#[cfg(feature = "bpf")]
+mod stalled;
 #[cfg(feature = "bpf")]
 mod sys;
 #[cfg(feature = "bpf")]
@@ -49,25 +64,27 @@ pub struct Options {
     pub cgroup: Option<std::path::PathBuf>,
     /// Keys the hash of the table, so that nobody can choose tuples that collide.
     pub hash_seed: u64,
-    /// Start although there are known faults: for trials.
-    pub allows_known_faults: bool,
     /// Which guards are on. All, but in tests that must see what happens without.
     pub guards: Guards,
 }
 
-/// The two conditions of each redirected send.
+/// The two conditions of each redirected send, and one of each joined socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guards {
     /// The receiver has read everything that was ever sent through TCP.
     pub order: bool,
     /// The receiver has room.
     pub bound: bool,
+    /// Its program cannot read by `splice`.
+    pub splice: bool,
 }
 
 impl Guards {
-    /// Both.
-    pub const ALL: Self = Self { order: true, bound: true };
+    /// All.
+    pub const ALL: Self = Self { order: true, bound: true, splice: true };
 }
 
 /// Plain reads after which a socket becomes a reader.
 pub const READS_BEFORE: u32 = 16;
+/// Each direction sends through TCP once in this time, so that connection tables and neighbours see that it is there.
+pub const REFRESH: std::time::Duration = std::time::Duration::from_secs(60);

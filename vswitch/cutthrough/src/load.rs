@@ -5,36 +5,55 @@ use std::os::fd::{AsFd, AsRawFd};
 use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut};
 
 use crate::adopt::LeftOver;
-use crate::{Error, Options, READS_BEFORE};
+use crate::{Error, Options, READS_BEFORE, REFRESH, sys};
 
 /// The object file, with what CO-RE needs to find the kernel's fields.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cutthrough.bpf.o"));
 
+/// Maps that outlive a killed switch with the program of the cgroup. Settings do not.
+const KEPT: [&str; 8] =
+    ["allowed", "sockets", "connections", "ends", "events", "counters", "identity", "watch"];
+
 /// Programs that run, but for the one of the cgroup.
 pub(crate) struct Loaded {
     pub(crate) object: Object,
-    /// Ends with the switch: the program that watches receives.
-    pub(crate) watch: Link,
+    /// End with the switch: the programs that watch receives and sends.
+    pub(crate) watches: [Link; 2],
 }
 
 /// Loads all, with the maps of a former switch if there are any.
-pub(crate) fn all(options: &Options, left_over: Option<&LeftOver>) -> Result<Loaded, Error> {
+pub(crate) fn object(options: &Options, left_over: Option<&LeftOver>) -> Result<Object, Error> {
     let mut open = open()?;
     set_settings(&mut open, options)?;
     for mut map in open.maps_mut() {
-        let former = left_over.zip(map.name().to_str());
-        if let Some(former) = former.and_then(|(left_over, name)| left_over.map(name)) {
+        let name = KEPT.into_iter().find(|&name| map.name() == name);
+        let former = left_over.zip(name).and_then(|(left_over, name)| left_over.map(name));
+        if let Some(former) = former {
             map.reuse_fd(former.as_fd()).map_err(Error::kernel("the maps cannot be taken over"))?;
         }
     }
-    let object = open.load().map_err(Error::kernel("the kernel does not take the programs"))?;
+    open.load().map_err(Error::kernel("the kernel does not take the programs"))
+}
+
+/// Attaches all but the program of the cgroup.
+pub(crate) fn all(options: &Options, left_over: Option<&LeftOver>) -> Result<Loaded, Error> {
+    let object = object(options, left_over)?;
     let sockets = named_map(&object, "sockets")?.as_fd().as_raw_fd();
     named_program(&object, "cut_through")?
         .attach_sockmap(sockets)
         .map_err(Error::kernel("the program of sends cannot be attached"))?;
-    let watch = named_program(&object, "reads")?.attach_trace();
-    let watch = watch.map_err(Error::kernel("receives cannot be watched (sock_recv_length)"))?;
-    Ok(Loaded { object, watch })
+    let watch = |name| {
+        let attached = named_program(&object, name)?.attach_trace();
+        attached.map_err(Error::kernel("sends and receives cannot be watched (sock_send_length)"))
+    };
+    let watches = [watch("receives")?, watch("sends")?];
+    let established = named_program(&object, "established")?;
+    for name in KEPT {
+        sys::bind(established.as_fd(), named_map(&object, name)?.as_fd()).map_err(|error| {
+            Error::Kernel { step: "the maps cannot be kept", reason: error.to_string() }
+        })?;
+    }
+    Ok(Loaded { object, watches })
 }
 
 fn open() -> Result<OpenObject, Error> {
@@ -47,7 +66,8 @@ fn open() -> Result<OpenObject, Error> {
 /// `struct settings` of `bpf/layout.h`.
 fn set_settings(open: &mut OpenObject, options: &Options) -> Result<(), Error> {
     let guards = [options.guards.order, options.guards.bound].map(u32::from);
-    let mut bytes = options.hash_seed.to_ne_bytes().to_vec();
+    let refresh = u64::try_from(REFRESH.as_nanos()).unwrap_or(u64::MAX);
+    let mut bytes = [options.hash_seed, refresh].map(u64::to_ne_bytes).concat();
     for word in [READS_BEFORE].into_iter().chain(guards).chain([0]) {
         bytes.extend(word.to_ne_bytes());
     }

@@ -17,12 +17,12 @@ impl CutThrough {
         Err(Error::NotBuilt)
     }
 
-    /// Nothing is there to be taken away.
+    /// Nothing is there to be cleared.
     ///
     /// # Errors
     ///
     /// Never.
-    pub const fn take_away(_: &Options) -> Result<(), Error> {
+    pub const fn clear(_: &Options) -> Result<(), Error> {
         Ok(())
     }
 
@@ -35,12 +35,6 @@ impl CutThrough {
     /// Not reached.
     #[must_use]
     pub const fn cgroup(&self) -> &Path {
-        match *self {}
-    }
-
-    /// Not reached.
-    #[must_use]
-    pub const fn counts_inq(&self) -> bool {
         match *self {}
     }
 

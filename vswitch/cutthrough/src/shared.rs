@@ -1,8 +1,13 @@
 //! Memory that the programs of the kernel read while the switch writes it.
 
+#[cfg(feature = "bpf")]
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::AtomicU64;
 
 use memmap2::MmapRaw;
+
+#[cfg(feature = "bpf")]
+use crate::Error;
 
 /// Words that two sides use at once, so only by atomic operations.
 #[derive(Debug)]
@@ -15,6 +20,16 @@ pub(crate) enum Words {
 }
 
 impl Words {
+    /// So many words of a map whose values lie one after the other.
+    #[cfg(feature = "bpf")]
+    pub(crate) fn of_map(map: BorrowedFd<'_>, words: usize) -> Result<Self, Error> {
+        let mapped = memmap2::MmapOptions::new().len(words * 8).map_raw(map.as_raw_fd());
+        mapped.map(Self::Mapped).map_err(|error| Error::Kernel {
+            step: "the memory of a map cannot be shared",
+            reason: error.to_string(),
+        })
+    }
+
     /// All words.
     pub(crate) fn all(&self) -> &[AtomicU64] {
         match self {

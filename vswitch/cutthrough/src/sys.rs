@@ -1,11 +1,12 @@
-//! The calls of `bpf(2)` for a program of a cgroup that stays attached when the switch is killed. `libbpf-rs` has only
-//! links, which end with the process.
+//! The calls of `bpf(2)` for a program of a cgroup that stays attached when the switch is killed (`libbpf-rs` has only
+//! links, which end with the process), and a socket option that `rustix` lacks.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libbpf_sys::{
-    BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI, bpf_prog_attach, bpf_prog_detach2, bpf_prog_query,
+    BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI, bpf_prog_attach, bpf_prog_bind_map, bpf_prog_detach2,
+    bpf_prog_query,
 };
 
 /// Programs of a cgroup that are asked for; the kernel allows 64.
@@ -25,7 +26,13 @@ pub(crate) fn attach(program: BorrowedFd<'_>, cgroup: BorrowedFd<'_>) -> io::Res
     result(failed)
 }
 
-/// Takes it away.
+/// Binds a map to the life of a program, by which a later process finds it.
+pub(crate) fn bind(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes two descriptors, which are open; without options.
+    result(unsafe { bpf_prog_bind_map(program.as_raw_fd(), map.as_raw_fd(), std::ptr::null()) })
+}
+
+/// Detaches it.
 pub(crate) fn detach(program: BorrowedFd<'_>, cgroup: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: takes two descriptors, which are open, and a number.
     result(unsafe {
@@ -51,6 +58,23 @@ pub(crate) fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     result(failed)?;
     ids.truncate(count as usize);
     Ok(ids)
+}
+
+/// Sets `SO_RCVLOWAT` of a TCP socket to what it is (tcp(7)): the kernel wakes those who wait for it, edge-triggered ones,
+/// too, if so many bytes of TCP are there.
+pub(crate) fn renew_low_water_mark(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let (fd, level, name) = (socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT);
+    let (mut mark, mut len) = (0_i32, size_of::<i32>() as libc::socklen_t);
+    // SAFETY: the kernel writes at most `len` bytes, which `mark` has, and `len`.
+    let failed = unsafe { libc::getsockopt(fd, level, name, (&raw mut mark).cast(), &raw mut len) };
+    if failed != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel reads `len` bytes, which `mark` has.
+    match unsafe { libc::setsockopt(fd, level, name, (&raw const mark).cast(), len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// libbpf gives the negative error number.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use vswitch_api::DEFAULT_STATE_DIR;
 
 use super::containers::restore;
-use super::cut_through::take_away_of_dead;
+use super::cut_through::clear_of_dead;
 use super::limits::DEVICE_REMOVAL_MAX;
 use super::published_ports;
 use super::store::{Document, Store, StoreError};
@@ -66,7 +66,7 @@ pub fn clean_up_after_crash(
     if state_dir.is_dir() {
         let store = Store::open(state_dir)?;
         let settings = uplink::restore_settings(state_dir);
-        let programs = take_away_of_dead(state_dir);
+        let programs = clear_of_dead(state_dir);
         let document = store.load()?;
         let bridges: Vec<String> = document.iter().flat_map(Document::devices).collect();
         // Another switch may have a bridge of that name by now.

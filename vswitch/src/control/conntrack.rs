@@ -31,7 +31,11 @@ impl Control {
     pub(crate) async fn flush(&self, filter: ConnectionFilter) -> Result<Flushed, ControlError> {
         let (endpoints, shown) = (Arc::new(self.owners()), filter.clone());
         let picks = move |row: &nat::Row| filter.matches(&connection(row, &endpoints));
-        let connections = self.0.dataplane.conntrack_flush(picks).await?;
+        let rows = self.0.dataplane.conntrack().await?;
+        let connections = self.0.dataplane.conntrack_flush(picks.clone()).await?;
+        let flushed = rows.iter().filter(|row| picks(row));
+        let clients = flushed.map(|row| tuple(row.original)).map(|it| (it.src, it.dst)).collect();
+        self.0.leave_cut_through_of(clients).await;
         tracing::info!(filter = ?shown, connections, "connections deleted");
         Ok(Flushed { connections })
     }

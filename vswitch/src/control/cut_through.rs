@@ -7,16 +7,18 @@
 //! ```
 //!
 //! Nothing is loaded before a network asks. The programs stay until `down`, and stop redirecting when the switch has not
-//! renewed its word for some seconds ([`vswitch_cutthrough::CutThrough::renew`]). Where they cannot be started, the switch
+//! renewed its lease for some seconds
+//! ([`vswitch_cutthrough::CutThrough::renew`]). Where they cannot be started, the switch
 //! goes on without.
 //!
 //! A killed switch leaves its programs, and a note in the state directory. The next start takes them over if a network
-//! asks, and else takes them away as soon as nobody has unread bytes in them; so does `down`.
+//! asks, and else removes them as soon as nobody has unread bytes in them; so does `down`.
 
 mod programs;
 pub(super) mod state;
 mod view;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,14 +31,17 @@ use super::inner::Inner;
 use super::model::{EndpointKey, NetworkSpec};
 use super::task::blocking;
 use crate::host::cut_through_note::{self, CutThroughNote};
-pub(super) use programs::take_away_of_dead;
+pub(super) use programs::clear_of_dead;
 use state::State;
 pub(super) use view::Clients;
+use vswitch_cutthrough::Connection;
 
 /// Time between two renewals; the programs go on for 10 s without one.
 const RENEWAL: Duration = Duration::from_secs(3);
-/// Time between two attempts to take away what a killed switch has left.
-const TAKE_AWAY: Duration = Duration::from_secs(30);
+/// Time after which all workers have a snapshot.
+const NEXT_SNAPSHOT: Duration = Duration::from_secs(1);
+/// Time between two attempts to remove what a killed switch has left.
+const CLEAR: Duration = Duration::from_secs(30);
 
 impl Inner {
     /// Starts the programs for a network that asks for them, if they do not run.
@@ -73,13 +78,25 @@ impl Inner {
 
     /// Sends the connections of an endpoint's namespace back to TCP, where the switch sees them.
     pub(super) async fn leave_cut_through(&self, key: &EndpointKey) {
-        let netns = self.model().netns_cookie_of(key);
-        if let Some(netns) = netns {
-            self.cut_through.ask(move |running| running.leave(netns)).await;
-        }
+        let Some(netns) = self.model().netns_cookie_of(key) else { return };
+        self.cut_through.ask(move |running| running.leave_netns(netns)).await;
+        // Workers allow handshakes until they have the next snapshot.
+        let programs = self.cut_through.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(NEXT_SNAPSHOT).await;
+            programs.ask(move |running| running.leave_netns(netns)).await;
+        });
     }
 
-    /// Takes the programs away. New connections are no longer cut through, in any case.
+    /// Lets the connections of all of these clients go back to TCP, as when they are flushed.
+    pub(super) async fn leave_cut_through_of(&self, clients: Vec<(SocketAddr, SocketAddr)>) {
+        let is_wanted = move |it: &Connection| {
+            clients.contains(&(it.client.tuple.local, it.client.tuple.remote))
+        };
+        self.cut_through.ask(move |running| running.leave(is_wanted)).await;
+    }
+
+    /// Removes the programs. New connections are no longer cut through, in any case.
     ///
     /// # Errors
     ///
@@ -101,7 +118,7 @@ impl Inner {
 }
 
 impl Control {
-    /// Takes the programs of cut-through away before the switch ends. Gives what stays on the host.
+    /// Removes the programs of cut-through before the switch ends. Gives what stays on the host.
     pub(crate) async fn stop_cut_through(&self) -> Option<String> {
         let left = self.0.stop_cut_through().await.err()?;
         tracing::warn!(left, "some programs of the switch stay on the host");
@@ -114,7 +131,7 @@ impl Control {
     }
 }
 
-/// Renews the word of the switch until it ends; takes away what a killed switch has left, if no network asks.
+/// Renews the lease of the programs until the switch ends; removes what a killed switch has left, if no network asks.
 pub(super) async fn upkeep(inner: Arc<Inner>) {
     let mut tick = tokio::time::interval(RENEWAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -129,23 +146,23 @@ pub(super) async fn upkeep(inner: Arc<Inner>) {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::warn!(error, "cut-through pauses"),
             None if Instant::now() >= next => {
-                next = Instant::now() + TAKE_AWAY;
-                take_away_left(&inner).await;
+                next = Instant::now() + CLEAR;
+                clear_left(&inner).await;
             }
             None => {}
         }
     }
 }
 
-/// Takes away what a killed switch has left, while no network asks for it.
-async fn take_away_left(inner: &Inner) {
+/// Removes what a killed switch has left, while no network asks for it.
+async fn clear_left(inner: &Inner) {
     let state_dir = inner.config.state_dir.path().to_owned();
     let programs = inner.cut_through.clone();
     let taken = blocking(move || {
         let state = programs.lock();
         match *state {
             State::On(_) => Ok(false),
-            State::NotAsked | State::Off(_) => take_away_of_dead(Path::new(&state_dir)),
+            State::NotAsked | State::Off(_) => clear_of_dead(Path::new(&state_dir)),
         }
     });
     match taken.await {

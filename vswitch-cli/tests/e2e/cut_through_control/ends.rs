@@ -12,6 +12,7 @@ import socket, sys, time
 open(sys.argv[1] + '/cgroup.procs', 'w').write('0')
 listener = socket.create_server(('::', int(sys.argv[2])), family=socket.AF_INET6, dualstack_ipv6=True)
 peer = listener.accept()[0]
+peer.settimeout(3600)
 for _ in range(64):
     peer.sendall(peer.recv(65536))
 time.sleep(600)

@@ -103,6 +103,14 @@ impl Host {
         self.start(self.command(&up));
     }
 
+    /// The same, with these guards of cut-through, which debug builds take from the environment.
+    #[track_caller]
+    pub(crate) fn up_with_guards(&mut self, guards: &str, args: &[&str]) {
+        let mut up = self.command(&[&["up", "--bridge", self.bridge], args].concat());
+        up.env("VSWITCH_CUT_THROUGH_GUARDS", guards);
+        self.start(up);
+    }
+
     /// The same, in the mount namespace of a Docker daemon, which has the plugin sockets.
     #[track_caller]
     pub(crate) fn up_inside(&mut self, docker: &Docker, args: &[&str]) {

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use vswitch_cutthrough::{CutThrough, Error, Guards, Options};
 
-use crate::config::{CgroupPath, Config, CutThroughAllow};
+use crate::config::{CgroupPath, Config};
 use crate::control::random::random;
 use crate::host::cut_through_note::{self, CutThroughNote};
 use crate::host::netns;
 
-/// In debug builds, which guards the programs have: `none`, `order` or `bound`, so that a test sees what they prevent.
+/// In debug builds, the guards that are on: `none`, or some of `order,bound,splice`, so that a test sees what the others
+/// prevent.
 const GUARDS: &str = "VSWITCH_CUT_THROUGH_GUARDS";
 
 /// Starts the programs, or takes over those of a killed switch.
@@ -22,33 +23,31 @@ pub(super) fn start(config: &Config, boot_id: String) -> Result<CutThrough, Stri
     let cgroup = config.cut_through_cgroup.as_ref().map(CgroupPath::path);
     let former = CutThroughNote::read(state_dir);
     if former.is_some_and(|note| note.cgroup.as_deref() != cgroup) {
-        take_away_of_dead(state_dir)?;
+        clear_of_dead(state_dir)?;
     }
-    let mut options = options(state_dir, cgroup)?;
-    options.allows_known_faults = config.cut_through_allow == Some(CutThroughAllow::KnownFaults);
+    let options = options(state_dir, cgroup)?;
     let cgroup = cgroup.map(Path::to_owned);
     let noted = CutThroughNote { boot_id, cgroup }.write(state_dir);
     noted.map_err(|error| format!("it cannot be noted in {}: {error}", state_dir.display()))?;
     let started = CutThrough::start(&options);
     started.map_err(|error| {
         // Whatever was attached is not this switch's, or stays for later.
-        let _ = take_away_of_dead(state_dir);
+        let _ = clear_of_dead(state_dir);
         error.to_string()
     })
 }
 
-/// Takes away what a killed switch has left. Says whether there was anything.
+/// Removes what a killed switch has left. Says whether there was anything.
 ///
 /// # Errors
 ///
 /// What stays on the host, and why.
-pub(in crate::control) fn take_away_of_dead(state_dir: &Path) -> Result<bool, String> {
+pub(in crate::control) fn clear_of_dead(state_dir: &Path) -> Result<bool, String> {
     let Some(note) = CutThroughNote::read(state_dir) else { return Ok(false) };
     let is_this_boot = netns::boot_id().is_ok_and(|boot_id| boot_id == note.boot_id);
     if is_this_boot {
-        let options =
-            Options { allows_known_faults: true, ..options(state_dir, note.cgroup.as_deref())? };
-        CutThrough::take_away(&options).map_err(|error| left(&error))?;
+        CutThrough::clear(&options(state_dir, note.cgroup.as_deref())?)
+            .map_err(|error| left(&error))?;
     }
     cut_through_note::remove(state_dir);
     Ok(is_this_boot)
@@ -65,17 +64,14 @@ fn options(state_dir: &Path, cgroup: Option<&Path>) -> Result<Options, String> {
         instance: instance.map_err(|error| format!("{}: {error}", state_dir.display()))?,
         cgroup: cgroup.map(Path::to_owned),
         hash_seed: random().map_err(|error| error.to_string())?,
-        allows_known_faults: false,
         guards: guards(),
     })
 }
 
 fn guards() -> Guards {
-    let wanted = std::env::var(GUARDS).ok().filter(|_| cfg!(debug_assertions));
-    match wanted.as_deref() {
-        Some("none") => Guards { order: false, bound: false },
-        Some("order") => Guards { order: true, bound: false },
-        Some("bound") => Guards { order: false, bound: true },
-        _ => Guards::ALL,
-    }
+    let Some(wanted) = std::env::var(GUARDS).ok().filter(|_| cfg!(debug_assertions)) else {
+        return Guards::ALL;
+    };
+    let has = |name| wanted.split(',').any(|it| it == name);
+    Guards { order: has("order"), bound: has("bound"), splice: has("splice") }
 }

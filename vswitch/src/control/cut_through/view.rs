@@ -46,7 +46,6 @@ impl Inner {
                 state: CutThroughState::On,
                 reason: None,
                 cgroup: Some(running.cgroup().display().to_string()),
-                counts_fionread: Some(running.counts_inq()),
                 connections: running.connections().len(),
             },
         });
@@ -135,11 +134,12 @@ impl Owners {
 }
 
 fn counted(counters: Counters) -> CutThroughCounters {
-    let [held_order, held_bound, held_reader, held_option, held_stopped, held_closed] =
+    let [held_order, held_bound, held_reader, held_option, held_stopped, held_closed, held_refresh] =
         counters.held;
     CutThroughCounters {
         connections: counters.connections,
-        ended: counters.ended,
+        left: counters.left,
+        woken: counters.woken,
         sends: counters.sends,
         bytes: counters.bytes,
         left_alone: counters.left_alone,
@@ -152,5 +152,6 @@ fn counted(counters: Counters) -> CutThroughCounters {
         held_option,
         held_stopped,
         held_closed,
+        held_refresh,
     }
 }

@@ -17,12 +17,6 @@ pub(in super::super) fn cut_through(status: Option<&CutThroughStatus>) -> Option
             format!("off: {}", reason.as_deref().unwrap_or("unknown")),
             "local TCP connections pass the switch as any other; docs/cut-through.md says what it needs",
         ),
-        (CutThroughState::On, _) if status.counts_fionread == Some(false) => Row::warn(
-            CHECK,
-            "on, though FIONREAD of this kernel is wrong on joined sockets",
-            "programs that ask how much they can read (nginx, Java) may wait for ever: keep them on networks \
-             without cut-through",
-        ),
         (CutThroughState::On, _) => {
             Row::ok(CHECK, format!("on, {} connections", status.connections))
         }
@@ -35,22 +29,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cut_through_that_is_off_or_counts_wrong_is_a_warning() {
-        let judged = |state, reason: Option<&str>, counts_fionread| {
+    fn cut_through_that_is_off_is_a_warning() {
+        let judged = |state, reason: Option<&str>| {
             let status = CutThroughStatus {
                 state,
                 reason: reason.map(str::to_owned),
-                counts_fionread,
                 ..CutThroughStatus::default()
             };
             let row = cut_through(Some(&status)).unwrap();
             (row.status, row.detail)
         };
         assert_eq!(cut_through(None), None);
-        assert_eq!(judged(CutThroughState::NotAsked, None, None).0, Health::Ok);
-        let (status, detail) = judged(CutThroughState::Off, Some("the kernel has no BTF"), None);
+        assert_eq!(judged(CutThroughState::NotAsked, None).0, Health::Ok);
+        let (status, detail) = judged(CutThroughState::Off, Some("the kernel has no BTF"));
         assert_eq!((status, detail.as_str()), (Health::Warn, "off: the kernel has no BTF"));
-        assert_eq!(judged(CutThroughState::On, None, Some(true)).0, Health::Ok);
-        assert_eq!(judged(CutThroughState::On, None, Some(false)).0, Health::Warn);
+        assert_eq!(judged(CutThroughState::On, None).0, Health::Ok);
     }
 }

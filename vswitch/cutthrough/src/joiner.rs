@@ -1,0 +1,341 @@
+//! Joins sockets, and lets connections go back to TCP: a thread that the programs wake.
+//!
+//! ```text
+//! handshake allowed --(16 plain reads; both users known)--> ready --(both do not block, ...)--> joined
+//!                                                                                                 |
+//! plain TCP again <--(all redirected bytes are read)-- leaving <--(urgent data, other reads,------+
+//!                                                                  a stalled reader, detach, down)
+//! ```
+//!
+//! The thread sleeps until the programs tell something. While sends are held back it looks at the joined sockets every
+//! few milliseconds ([`Stalled`]), and never for more than a part of its time.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use libbpf_rs::{MapHandle, Object, RingBufferBuilder};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use crate::borrow::Borrowed;
+use crate::clock::monotonic;
+use crate::joined::JoinedSockets;
+use crate::layout::{Connection, Counters, Event, Report};
+use crate::leaving::{Leaving, pairs};
+use crate::load::named_map;
+use crate::shared::Words;
+use crate::splice::Splicers;
+use crate::stalled::Stalled;
+use crate::{Error, Guards};
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(5);
+/// A look takes at most this part of the time.
+const PART: u32 = 20;
+/// Looks without waiting bytes until the programs have to say again that they hold sends back.
+const QUIET: u32 = 4;
+
+/// What others ask the thread.
+enum Ask {
+    /// These connections leave.
+    Leave(Vec<u64>),
+    /// All leave; the answer is how many sockets are still joined when they have, or at that time.
+    LeaveAll(Duration, SyncSender<usize>),
+    End,
+}
+
+/// The thread, as others see it.
+#[derive(Debug)]
+pub(crate) struct Joiner {
+    shared: Arc<Shared>,
+    ask: Sender<Ask>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    wake: OwnedFd,
+    joined: Mutex<HashSet<u64>>,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    connections: AtomicU64,
+    left: AtomicU64,
+    left_alone: AtomicU64,
+    failed: AtomicU64,
+    woken: AtomicU64,
+}
+
+impl Joiner {
+    pub(crate) fn start(object: &Object, guards: Guards) -> Result<Self, Error> {
+        let failed = |error: io::Error| Error::Kernel {
+            step: "the thread that joins sockets cannot be started",
+            reason: error.to_string(),
+        };
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
+        let wake = wake.map_err(|errno| failed(errno.into()))?;
+        let shared = Arc::new(Shared { wake, joined: Mutex::default(), counts: Counts::default() });
+        let (ask, asked) = channel();
+        let events = MapHandle::try_from(&named_map(object, "events")?);
+        let events = events.map_err(Error::kernel("the events of the programs cannot be read"))?;
+        let watch = Words::of_map(named_map(object, "watch")?.as_fd(), 1)?;
+        let work = Work {
+            shared: Arc::clone(&shared),
+            joined: JoinedSockets::new(object)?,
+            watch,
+            asked,
+            splicers: guards.splice.then(Splicers::new),
+            leaving: Leaving::default(),
+            stalled: Stalled::default(),
+            is_watching: true,
+            quiet: 0,
+            next_look: Duration::ZERO,
+            ending: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("cut-through".into())
+            .spawn(move || work.run(&events))
+            .map_err(failed)?;
+        Ok(Self { shared, ask, thread: Some(thread) })
+    }
+
+    /// The ids of the joined connections.
+    pub(crate) fn joined(&self) -> Vec<u64> {
+        self.shared.joined().iter().copied().collect()
+    }
+
+    /// Lets connections go back to TCP.
+    pub(crate) fn leave(&self, ids: Vec<u64>) {
+        self.ask(Ask::Leave(ids));
+    }
+
+    /// Lets all go back to TCP, for at most so long. Gives the number of sockets that are still joined.
+    pub(crate) fn leave_all(&self, patience: Duration) -> usize {
+        let (answer, answered) = sync_channel(1);
+        self.ask(Ask::LeaveAll(monotonic() + patience, answer));
+        answered.recv().unwrap_or(0)
+    }
+
+    /// Adds what the thread has counted.
+    pub(crate) fn count(&self, counters: &mut Counters) {
+        let counts = &self.shared.counts;
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        counters.connections = of(&counts.connections);
+        counters.left = of(&counts.left);
+        counters.left_alone = of(&counts.left_alone);
+        counters.failed = of(&counts.failed);
+        counters.woken = of(&counts.woken);
+    }
+
+    fn ask(&self, ask: Ask) {
+        // A thread that has ended has dropped its answer, too.
+        let _ = self.ask.send(ask);
+        let _ = rustix::io::write(&self.shared.wake, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Drop for Joiner {
+    fn drop(&mut self) {
+        self.ask(Ask::End);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Shared {
+    fn joined(&self) -> std::sync::MutexGuard<'_, HashSet<u64>> {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+/// The thread itself.
+struct Work {
+    shared: Arc<Shared>,
+    joined: JoinedSockets,
+    watch: Words,
+    asked: Receiver<Ask>,
+    splicers: Option<Splicers>,
+    leaving: Leaving,
+    stalled: Stalled,
+    is_watching: bool,
+    quiet: u32,
+    next_look: Duration,
+    ending: Option<(Duration, SyncSender<usize>)>,
+}
+
+impl Work {
+    fn run(mut self, events: &MapHandle) {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let push = Rc::clone(&told);
+        let mut rings = RingBufferBuilder::new();
+        let added = rings.add(events, move |bytes| {
+            push.borrow_mut().extend(Event::read(bytes));
+            0
+        });
+        if added.is_err() {
+            return;
+        }
+        let Ok(ring) = rings.build() else { return };
+        // SAFETY: the ring has the descriptor until it is dropped, at the end of this function.
+        let ring_ready = unsafe { BorrowedFd::borrow_raw(ring.epoll_fd()) };
+        loop {
+            self.wait(ring_ready);
+            let _ = ring.consume();
+            let told = std::mem::take(&mut *told.borrow_mut());
+            self.events(&told);
+            if !self.answers() {
+                return;
+            }
+            let now = monotonic();
+            if self.has_to_look() && now >= self.next_look {
+                self.look(now);
+                let end = monotonic();
+                self.next_look = end + LOOK.max((end - now) * PART);
+            }
+        }
+    }
+
+    fn has_to_look(&self) -> bool {
+        self.is_watching || !self.leaving.is_empty() || self.ending.is_some()
+    }
+
+    /// Until the programs or others want something, or it is time to look.
+    fn wait(&self, ring: BorrowedFd<'_>) {
+        let left = self.next_look.saturating_sub(monotonic());
+        let limit = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        let mut fds = [
+            PollFd::from_borrowed_fd(ring, PollFlags::IN),
+            PollFd::new(&self.shared.wake, PollFlags::IN),
+        ];
+        let _ = poll(&mut fds, self.has_to_look().then_some(&limit));
+        let _ = rustix::io::read(&self.shared.wake, &mut [0; 8]);
+    }
+
+    fn events(&mut self, told: &[Event]) {
+        let mut leave = Vec::new();
+        for event in told {
+            match *event {
+                Event::Ready(id) => self.join(id),
+                Event::Leave(id) => leave.push(id),
+                Event::Held => (self.is_watching, self.quiet) = (true, 0),
+            }
+        }
+        self.leave(&leave);
+    }
+
+    /// Does what others have asked. False at the end.
+    fn answers(&mut self) -> bool {
+        loop {
+            match self.asked.try_recv() {
+                Ok(Ask::Leave(ids)) => self.leave(&ids),
+                Ok(Ask::LeaveAll(until, answer)) => {
+                    let ids = self.joined.connections(|_| true);
+                    self.leave(&ids);
+                    self.ending = Some((until, answer));
+                }
+                Err(TryRecvError::Empty) => return true,
+                Ok(Ask::End) | Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Joins the two sockets of a connection, if their programs can do with what the kernel does for such sockets.
+    fn join(&mut self, id: u64) {
+        if self.ending.is_some() {
+            return;
+        }
+        let Some(connection) = self.joined.connection(id) else { return };
+        match self.try_join(&connection) {
+            Ok(true) => {
+                self.shared.joined().insert(id);
+                count(&self.shared.counts.connections, 1);
+            }
+            Ok(false) => count(&self.shared.counts.left_alone, 1),
+            Err(_) => count(&self.shared.counts.failed, 1),
+        }
+    }
+
+    fn try_join(&mut self, Connection { client, server }: &Connection) -> io::Result<bool> {
+        let processes = [client.user.process, server.user.process];
+        let mut splicers = self.splicers.as_mut();
+        let mut may_splice = |it| splicers.as_mut().is_some_and(|files| files.may_splice(it));
+        if processes.into_iter().any(&mut may_splice) {
+            return Ok(false);
+        }
+        let ends = [client, server];
+        let [one, other] = ends.map(|end| Borrowed::new(end.user, end.cookie));
+        let sockets = [one?, other?];
+        if sockets.iter().any(Borrowed::is_blocking) {
+            return Ok(false);
+        }
+        for (end, socket) in ends.into_iter().zip(&sockets) {
+            if let Err(error) = self.joined.put(end.cookie, socket) {
+                self.joined.take_out(client.cookie);
+                return Err(io::Error::other(error));
+            }
+        }
+        Ok(true)
+    }
+
+    fn leave(&mut self, ids: &[u64]) {
+        if ids.is_empty() {
+            return;
+        }
+        self.joined.end_redirects(ids.iter().copied());
+        let joined = self.shared.joined();
+        for id in ids.iter().filter(|id| joined.contains(id)) {
+            self.leaving.add(*id);
+        }
+    }
+
+    /// Looks at all joined sockets.
+    fn look(&mut self, now: Duration) {
+        let Ok(reports) = self.joined.reports() else { return };
+        let pairs = pairs(&reports);
+        if self.ending.is_some() {
+            pairs.keys().for_each(|id| self.leaving.add(*id));
+            let is_closed = |it: &&Report| it.id == 0 && !it.is_unread;
+            reports.iter().filter(is_closed).for_each(|it| self.joined.take_out(it.cookie));
+        }
+        let left = self.leaving.take_out(&self.joined, &pairs, now);
+        count(&self.shared.counts.left, left);
+        let stalled = self.stalled.find(&reports, now);
+        for report in &stalled {
+            let woken = Borrowed::new(report.user, report.cookie).and_then(|socket| socket.wake());
+            count(&self.shared.counts.woken, u64::from(woken.is_ok()));
+        }
+        let ids: Vec<u64> = stalled.iter().map(|report| report.id).collect();
+        self.leave(&ids);
+        *self.shared.joined() = pairs.into_keys().collect();
+        self.rest();
+        if let Some((until, answer)) = &self.ending
+            && (reports.is_empty() || now > *until)
+        {
+            let _ = answer.send(reports.len());
+            self.ending = None;
+        }
+    }
+
+    /// Stops looking after some quiet looks. The programs have to tell again that they hold sends back, and what they
+    /// held before that is seen by the looks that follow.
+    fn rest(&mut self) {
+        let is_quiet = self.stalled.is_empty() && self.leaving.is_empty();
+        self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
+        if self.quiet == QUIET {
+            self.watch.all()[0].store(0, Ordering::Relaxed);
+        }
+        self.is_watching &= self.quiet < 2 * QUIET;
+    }
+}
