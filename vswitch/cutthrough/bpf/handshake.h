@@ -105,13 +105,30 @@ static __always_inline void forget(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
 	struct end *end = sk ? bpf_sk_storage_get(&ends, sk, 0, 0) : NULL;
+	struct connection *connection;
 	u64 id;
 
 	if (!end || !end->id)
 		return;
 	id = end->id;
 	end->id = 0;
-	bpf_map_delete_elem(&connections, &id);
+	connection = connection_of(id);
+	// The switch ends one that it was told of, and lets the program at its other end look once more.
+	if (connection && connection->is_ready)
+		let_leave(connection, id);
+	if (!connection || !connection->is_leaving)
+		bpf_map_delete_elem(&connections, &id);
+}
+
+// One end sends no more. Programs that ask FIONREAD or trust edges have to see the end as of plain TCP.
+static __always_inline void half_close(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct end *end = sk ? bpf_sk_storage_get(&ends, sk, 0, 0) : NULL;
+	struct connection *connection = end && end->id ? connection_of(end->id) : NULL;
+
+	if (connection && connection->is_ready)
+		let_leave(connection, end->id);
 }
 
 SEC("sockops")
@@ -127,6 +144,8 @@ int established(struct bpf_sock_ops *ops)
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] == BPF_TCP_CLOSE)
 			forget(ops);
+		else if (ops->args[1] != BPF_TCP_ESTABLISHED)
+			half_close(ops);
 		break;
 	}
 	// 0 would make the kernel ignore the answers of other programs of the cgroup.

@@ -71,6 +71,7 @@ struct tcp_sock {
 	u32 rcv_nxt;
 	u32 copied_seq;
 	u32 write_seq;
+	u32 snd_una;
 	u8 recvmsg_inq : 1;
 };
 

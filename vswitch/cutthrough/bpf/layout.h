@@ -104,7 +104,8 @@ struct report {
 	// Whether bytes wait for its program: past TCP, and by TCP.
 	u32 is_unread;
 	u32 is_tcp_unread;
-	u32 none;
+	// Whether bytes of its program are on their way by TCP.
+	u32 is_tcp_sending;
 };
 
 enum held_back {

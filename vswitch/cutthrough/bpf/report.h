@@ -29,6 +29,7 @@ int joined(struct bpf_iter__sockmap *it)
 	if (end->reads)
 		report.taken -= copied - end->start;
 	report.is_tcp_unread = *(volatile u32 *)&tcp->rcv_nxt != copied;
+	report.is_tcp_sending = tcp->snd_una != tcp->write_seq;
 	user_data = (u64)sk->sk_user_data & ~7ULL;
 	psock = bpf_rdonly_cast((void *)user_data, bpf_core_type_id_kernel(struct sk_psock));
 	report.is_unread = user_data && psock->ingress_msg.next != &((struct sk_psock *)user_data)->ingress_msg;

@@ -13,17 +13,29 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 use crate::layout::User;
 use crate::sys;
 
-/// A socket that its program has used last by this thread and descriptor.
+/// A socket of another process, and who has used it last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Socket {
+    pub(crate) cookie: u64,
+    pub(crate) user: User,
+}
+
+impl Socket {
+    /// Lets its program look at it again. One that is closed has none.
+    pub(crate) fn wake(self) -> io::Result<()> {
+        Borrowed::new(self)?.wake()
+    }
+}
+
+/// A descriptor of it.
 #[derive(Debug)]
 pub(crate) struct Borrowed(OwnedFd);
 
 impl Borrowed {
-    /// The socket with this cookie.
-    ///
     /// # Errors
     ///
     /// The process is gone or may not be asked, or its descriptor is another file by now.
-    pub(crate) fn new(user: User, cookie: u64) -> io::Result<Self> {
+    pub(crate) fn new(Socket { cookie, user }: Socket) -> io::Result<Self> {
         let missing = || io::Error::from(io::ErrorKind::NotFound);
         let process = i32::try_from(user.process).ok().and_then(Pid::from_raw);
         let process = pidfd_open(process.ok_or_else(missing)?, PidfdFlags::empty())?;

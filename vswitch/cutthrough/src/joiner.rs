@@ -35,8 +35,9 @@ use crate::splice::Splicers;
 use crate::stalled::Stalled;
 use crate::{Error, Guards};
 
-/// Time between two looks.
+/// Time between two looks, and the longest one while nothing changes.
 const LOOK: Duration = Duration::from_millis(5);
+const LOOK_MAX: Duration = Duration::from_millis(80);
 /// A look takes at most this part of the time.
 const PART: u32 = 20;
 /// Looks without waiting bytes until the programs have to say again that they hold sends back.
@@ -99,6 +100,8 @@ impl Joiner {
             is_watching: true,
             quiet: 0,
             next_look: Duration::ZERO,
+            pause: LOOK,
+            reports: Vec::new(),
             ending: None,
         };
         let thread = std::thread::Builder::new()
@@ -172,6 +175,9 @@ struct Work {
     is_watching: bool,
     quiet: u32,
     next_look: Duration,
+    pause: Duration,
+    /// What was seen at the last look.
+    reports: Vec<Report>,
     ending: Option<(Duration, SyncSender<usize>)>,
 }
 
@@ -202,7 +208,7 @@ impl Work {
             if self.has_to_look() && now >= self.next_look {
                 self.look(now);
                 let end = monotonic();
-                self.next_look = end + LOOK.max((end - now) * PART);
+                self.next_look = end + self.pause.max((end - now) * PART);
             }
         }
     }
@@ -257,7 +263,9 @@ impl Work {
             return;
         }
         let Some(connection) = self.joined.connection(id) else { return };
-        match self.try_join(&connection) {
+        // What TCP has brought or brings is not announced by the programs.
+        self.watch_closely();
+        match self.try_join(id, &connection) {
             Ok(true) => {
                 self.shared.joined().insert(id);
                 count(&self.shared.counts.connections, 1);
@@ -267,7 +275,8 @@ impl Work {
         }
     }
 
-    fn try_join(&mut self, Connection { client, server }: &Connection) -> io::Result<bool> {
+    fn try_join(&mut self, id: u64, connection: &Connection) -> io::Result<bool> {
+        let Connection { client, server, .. } = connection;
         let processes = [client.user.process, server.user.process];
         let mut splicers = self.splicers.as_mut();
         let mut may_splice = |it| splicers.as_mut().is_some_and(|files| files.may_splice(it));
@@ -275,7 +284,7 @@ impl Work {
             return Ok(false);
         }
         let ends = [client, server];
-        let [one, other] = ends.map(|end| Borrowed::new(end.user, end.cookie));
+        let [one, other] = connection.sockets().map(Borrowed::new);
         let sockets = [one?, other?];
         if sockets.iter().any(Borrowed::is_blocking) {
             return Ok(false);
@@ -283,20 +292,30 @@ impl Work {
         for (end, socket) in ends.into_iter().zip(&sockets) {
             if let Err(error) = self.joined.put(end.cookie, socket) {
                 self.joined.take_out(client.cookie);
+                let _ = sockets[0].wake();
                 return Err(io::Error::other(error));
             }
         }
-        Ok(true)
+        // A socket that was disconnected meanwhile may have another connection by now.
+        let is_still = self.joined.connection(id).is_some_and(|it| !it.is_leaving);
+        if !is_still {
+            for (end, socket) in ends.into_iter().zip(&sockets) {
+                self.joined.take_out(end.cookie);
+                let _ = socket.wake();
+            }
+        }
+        Ok(is_still)
     }
 
     fn leave(&mut self, ids: &[u64]) {
         if ids.is_empty() {
             return;
         }
+        let found = ids.iter().filter_map(|&id| Some((id, self.joined.connection(id)?)));
+        let found: Vec<_> = found.collect();
         self.joined.end_redirects(ids.iter().copied());
-        let joined = self.shared.joined();
-        for id in ids.iter().filter(|id| joined.contains(id)) {
-            self.leaving.add(*id);
+        for (id, connection) in found {
+            self.leaving.add(id, connection.sockets());
         }
     }
 
@@ -304,38 +323,58 @@ impl Work {
     fn look(&mut self, now: Duration) {
         let Ok(reports) = self.joined.reports() else { return };
         let pairs = pairs(&reports);
+        for (id, pair) in &pairs {
+            // One whose other end is closed has nothing more to redirect, nor has anybody at the end.
+            if let [Some(one), other] | [other, Some(one)] = pair
+                && (other.is_none() || self.ending.is_some())
+            {
+                let sockets = pair.map(|it| it.as_ref().unwrap_or(one).socket());
+                self.leaving.add(*id, sockets);
+            }
+        }
         if self.ending.is_some() {
-            pairs.keys().for_each(|id| self.leaving.add(*id));
             let is_closed = |it: &&Report| it.id == 0 && !it.is_unread;
             reports.iter().filter(is_closed).for_each(|it| self.joined.take_out(it.cookie));
         }
-        let left = self.leaving.take_out(&self.joined, &pairs, now);
-        count(&self.shared.counts.left, left);
-        let stalled = self.stalled.find(&reports, now);
-        for report in &stalled {
-            let woken = Borrowed::new(report.user, report.cookie).and_then(|socket| socket.wake());
-            count(&self.shared.counts.woken, u64::from(woken.is_ok()));
+        let (out, left) = self.leaving.take_out(&self.joined, &pairs, now);
+        count(&self.shared.counts.left, left as u64);
+        // FIONREAD may have missed bytes of TCP until now.
+        for socket in out {
+            let _ = socket.wake();
         }
+        let stalled = self.stalled.find(&reports, now);
+        let woken = stalled.iter().filter(|report| report.socket().wake().is_ok()).count();
+        count(&self.shared.counts.woken, woken as u64);
         let ids: Vec<u64> = stalled.iter().map(|report| report.id).collect();
         self.leave(&ids);
         *self.shared.joined() = pairs.into_keys().collect();
-        self.rest();
         if let Some((until, answer)) = &self.ending
             && (reports.is_empty() || now > *until)
         {
             let _ = answer.send(reports.len());
             self.ending = None;
         }
+        self.rest(reports);
     }
 
-    /// Stops looking after some quiet looks. The programs have to tell again that they hold sends back, and what they
-    /// held before that is seen by the looks that follow.
-    fn rest(&mut self) {
-        let is_quiet = self.stalled.is_empty() && self.leaving.is_empty();
+    const fn watch_closely(&mut self) {
+        self.is_watching = true;
+        self.quiet = 0;
+        self.pause = LOOK;
+    }
+
+    /// Looks less often while nothing changes, and no more after some looks without bytes in TCP. The programs have to
+    /// tell again then that they hold sends back; what they held before that is seen by the looks that follow.
+    fn rest(&mut self, reports: Vec<Report>) {
+        let is_quiet = self.leaving.is_empty()
+            && !reports.iter().any(|it| it.is_tcp_unread || it.is_tcp_sending);
         self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
         if self.quiet == QUIET {
             self.watch.all()[0].store(0, Ordering::Relaxed);
         }
         self.is_watching &= self.quiet < 2 * QUIET;
+        let is_same = reports == self.reports;
+        self.pause = if is_same && !is_quiet { LOOK_MAX.min(self.pause * 2) } else { LOOK };
+        self.reports = reports;
     }
 }

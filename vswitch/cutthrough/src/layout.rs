@@ -85,6 +85,8 @@ pub struct Connection {
     pub client: ConnectionEnd,
     /// The other one.
     pub server: ConnectionEnd,
+    /// The switch was told that it has to go back to TCP.
+    pub(crate) is_leaving: bool,
 }
 
 /// An end of a connection.
@@ -130,7 +132,14 @@ impl Connection {
                 user: User::read(bytes.get(after + 24..)?)?,
             })
         };
-        Some(Self { client: end(8)?, server: end(8 + END_BYTES)? })
+        let is_leaving = word(bytes, 8 + 2 * END_BYTES)? >> 32 != 0;
+        Some(Self { client: end(8)?, server: end(8 + END_BYTES)?, is_leaving })
+    }
+
+    /// Both sockets.
+    #[cfg(feature = "bpf")]
+    pub(crate) fn sockets(&self) -> [crate::borrow::Socket; 2] {
+        self.ends().map(|end| crate::borrow::Socket { cookie: end.cookie, user: end.user })
     }
 
     /// Both ends.
@@ -157,9 +166,16 @@ pub(crate) struct Report {
     pub(crate) is_unread: bool,
     /// Bytes that came by TCP wait for its program.
     pub(crate) is_tcp_unread: bool,
+    /// Bytes that it has sent through TCP are on their way.
+    pub(crate) is_tcp_sending: bool,
 }
 
 impl Report {
+    #[cfg(feature = "bpf")]
+    pub(crate) const fn socket(&self) -> crate::borrow::Socket {
+        crate::borrow::Socket { cookie: self.cookie, user: self.user }
+    }
+
     /// Bytes of one.
     pub(crate) const BYTES: usize = 64;
 
@@ -175,6 +191,7 @@ impl Report {
             taken: half(48)?,
             is_unread: half(52)? != 0,
             is_tcp_unread: half(56)? != 0,
+            is_tcp_sending: half(60)? != 0,
         })
     }
 }

@@ -5,13 +5,14 @@
 //! ```
 //!
 //! A socket that is taken out of the map loses the redirected bytes that wait in it, and a send that was redirected and
-//! has not arrived yet fails. So both sockets stay until what one has sent past TCP is what the other has read past it,
-//! by their counts of bytes. A count may be wrong where receives were not watched, as after a kill of the switch: then
-//! both sockets stay until nothing was seen waiting for [`UNSEEN`].
+//! has not arrived yet fails. So each socket stays until its program has read past TCP what the other one has sent past it,
+//! by their counts of bytes. A count may be wrong where receives were not watched, as after a kill of the switch: then the
+//! socket stays until nothing was seen waiting in it for [`UNSEEN`].
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::borrow::Socket;
 use crate::joined::JoinedSockets;
 use crate::layout::Report;
 
@@ -30,51 +31,82 @@ pub(crate) fn pairs(reports: &[Report]) -> HashMap<u64, Pair> {
     pairs
 }
 
-/// Connections that may redirect no more, and since when nothing was seen waiting in them.
+/// Connections that may redirect no more, by their ids.
 #[derive(Debug, Default)]
-pub(crate) struct Leaving(HashMap<u64, Option<Duration>>);
+pub(crate) struct Leaving(HashMap<u64, [End; 2]>);
+
+/// An end of such a connection.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    socket: Socket,
+    /// What it has sent past TCP, which is no more to change.
+    sent: Option<u32>,
+    /// Since when nothing was seen waiting in it.
+    quiet_since: Option<Duration>,
+    /// It is a plain TCP socket again.
+    is_out: bool,
+}
 
 impl Leaving {
     /// To be called when [`JoinedSockets::end_redirects`] is through.
-    pub(crate) fn add(&mut self, id: u64) {
-        self.0.entry(id).or_default();
+    pub(crate) fn add(&mut self, id: u64, sockets: [Socket; 2]) {
+        self.0.entry(id).or_insert_with(|| {
+            sockets.map(|socket| End { socket, sent: None, quiet_since: None, is_out: false })
+        });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes out the sockets of those that are through. Gives their number.
+    /// Takes out the sockets that are through. Gives those that are plain TCP sockets now, also those that the kernel has
+    /// taken out since they are closed, and the number of connections that have left.
     pub(crate) fn take_out(
         &mut self,
         joined: &JoinedSockets,
         pairs: &HashMap<u64, Pair>,
         now: Duration,
-    ) -> u64 {
-        let before = self.0.len();
-        self.0.retain(|id, quiet_since| {
-            let Some(pair) = pairs.get(id) else { return false };
-            if pair.iter().flatten().any(|it| it.is_unread) {
-                *quiet_since = None;
-                return true;
+    ) -> (Vec<Socket>, usize) {
+        let (mut out, before) = (Vec::new(), self.0.len());
+        self.0.retain(|id, ends| {
+            let pair = pairs.get(id).copied().unwrap_or_default();
+            for (end, report) in ends.iter_mut().zip(pair) {
+                end.sent = end.sent.or(report.map(|it| it.sent));
             }
-            let quiet_for = now - *quiet_since.get_or_insert(now);
-            if !has_read_all(pair) && quiet_for < UNSEEN {
-                return true;
+            let sent = ends.map(|end| end.sent);
+            for (side, end) in ends.iter_mut().enumerate().filter(|(_, end)| !end.is_out) {
+                end.is_out = match &pair[side] {
+                    Some(report) => end.is_through(report, sent[1 - side], now),
+                    None => true,
+                };
+                if end.is_out {
+                    if pair[side].is_some() {
+                        joined.take_out(end.socket.cookie);
+                    }
+                    out.push(end.socket);
+                }
             }
-            pair.iter().flatten().for_each(|it| joined.take_out(it.cookie));
-            false
+            ends.iter().any(|end| !end.is_out)
         });
-        (before - self.0.len()) as u64
+        (out, before - self.0.len())
     }
 }
 
-/// Whether no redirected byte is on its way. A socket that is closed sends none.
-pub(crate) fn has_read_all(pair: &Pair) -> bool {
-    match pair {
-        [Some(one), Some(other)] => one.sent == other.taken && other.sent == one.taken,
-        _ => true,
+impl End {
+    /// Whether no redirected byte waits in it or is on its way to it. A socket that was closed before sends none.
+    fn is_through(&mut self, report: &Report, other_sent: Option<u32>, now: Duration) -> bool {
+        if report.is_unread {
+            self.quiet_since = None;
+            return false;
+        }
+        let since = *self.quiet_since.get_or_insert(now);
+        has_read(report, other_sent) || now - since >= UNSEEN
     }
+}
+
+/// Whether a program has read all that was sent to it past TCP.
+pub(crate) fn has_read(report: &Report, other_sent: Option<u32>) -> bool {
+    other_sent.is_none_or(|sent| sent == report.taken)
 }
 
 #[cfg(test)]
@@ -85,17 +117,40 @@ mod tests {
     fn report(id: u64, is_server: bool, sent: u32, taken: u32) -> Report {
         let cookie = id * 2 + u64::from(is_server);
         let user = User::default();
-        let (is_unread, is_tcp_unread) = (false, false);
-        Report { cookie, id, read_at: 0, user, is_server, sent, taken, is_unread, is_tcp_unread }
+        Report {
+            cookie,
+            id,
+            read_at: 0,
+            user,
+            is_server,
+            sent,
+            taken,
+            is_unread: false,
+            is_tcp_unread: false,
+            is_tcp_sending: false,
+        }
     }
 
     #[test]
-    fn two_ends_have_read_all_when_their_counts_agree() {
-        let cases = [((10, 0), (0, 10), true), ((10, 0), (0, 9), false), ((0, 3), (4, 0), false)];
-        for ((sent, taken), (other_sent, other_taken), expected) in cases {
-            let reports = [report(1, false, sent, taken), report(1, true, other_sent, other_taken)];
-            assert_eq!(has_read_all(&pairs(&reports)[&1]), expected, "{reports:?}");
-        }
-        assert!(has_read_all(&pairs(&[report(1, true, 7, 0)])[&1]), "the other one is closed");
+    fn a_socket_is_through_when_all_is_read_that_the_other_has_sent() {
+        let second = Duration::from_secs(1);
+        let socket = Socket { cookie: 1, user: User::default() };
+        let mut end = End { socket, sent: None, quiet_since: None, is_out: false };
+        let report = report(1, true, 5, 7);
+        assert!(end.is_through(&report, Some(7), second));
+        assert!(end.is_through(&report, None, second), "the other one is closed");
+        assert!(!end.is_through(&report, Some(8), second), "a byte is on its way");
+        let unread = Report { is_unread: true, ..report };
+        assert!(!end.is_through(&unread, Some(8), 2 * second));
+        assert!(!end.is_through(&report, Some(8), 3 * second));
+        assert!(end.is_through(&report, Some(8), 5 * second), "the count is wrong");
+    }
+
+    #[test]
+    fn a_closed_socket_is_of_no_pair() {
+        let reports = [report(1, false, 1, 2), report(0, false, 3, 4), report(1, true, 5, 6)];
+        let pairs = pairs(&reports);
+        assert_eq!(pairs.len(), 1);
+        assert_eq!(pairs[&1], [Some(reports[0]), Some(reports[2])]);
     }
 }

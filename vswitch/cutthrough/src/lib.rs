@@ -64,6 +64,8 @@ pub struct Options {
     pub cgroup: Option<std::path::PathBuf>,
     /// Keys the hash of the table, so that nobody can choose tuples that collide.
     pub hash_seed: u64,
+    /// Start although there are known faults: for trials.
+    pub allows_known_faults: bool,
     /// Which guards are on. All, but in tests that must see what happens without.
     pub guards: Guards,
 }

@@ -45,6 +45,9 @@ impl CutThrough {
     ///
     /// Why this host cannot do it. Then nothing is attached.
     pub fn start(options: &Options) -> Result<Self, Error> {
+        if !options.allows_known_faults {
+            return Err(Error::KnownFaults);
+        }
         if !Path::new("/sys/kernel/btf/vmlinux").exists() {
             return Err(Error::NoBtf);
         }

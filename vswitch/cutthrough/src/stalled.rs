@@ -34,9 +34,4 @@ impl Stalled {
         }
         found
     }
-
-    /// Whether bytes of TCP waited at the last look.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }

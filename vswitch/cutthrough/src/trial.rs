@@ -14,7 +14,7 @@ use rustix::net::sockopt::socket_cookie;
 
 use crate::joined::JoinedSockets;
 use crate::layout::{CONNECTION_BYTES, END_BYTES};
-use crate::leaving::{has_read_all, pairs};
+use crate::leaving::{has_read, pairs};
 use crate::load::{Loaded, named_map};
 use crate::programs::counted;
 use crate::{Error, READS_BEFORE};
@@ -126,7 +126,9 @@ fn sends(
     let reports = JoinedSockets::new(&loaded.object).and_then(|joined| joined.reports());
     let pairs = pairs(&reports.map_err(io::Error::other)?);
     match pairs.get(&ID) {
-        Some(pair @ [Some(_), Some(reader)]) if reader.taken > 0 && has_read_all(pair) => {
+        Some([Some(writer), Some(reader)])
+            if reader.taken > 0 && has_read(reader, Some(writer.sent)) =>
+        {
             Ok(Ok(()))
         }
         _ => cannot("count what is read past TCP"),

@@ -71,6 +71,9 @@ pub enum ValueError {
         /// The reason.
         reason: String,
     },
+    /// The text is no fault that cut-through may start with.
+    #[error("{0:?} is not `known-faults`")]
+    CutThroughAllow(String),
     /// The text is no multicast mode.
     #[error("{0:?} is neither `snoop` nor `flood`")]
     Multicast(String),

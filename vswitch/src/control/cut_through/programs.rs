@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vswitch_cutthrough::{CutThrough, Error, Guards, Options};
 
-use crate::config::{CgroupPath, Config};
+use crate::config::{CgroupPath, Config, CutThroughAllow};
 use crate::control::random::random;
 use crate::host::cut_through_note::{self, CutThroughNote};
 use crate::host::netns;
@@ -25,7 +25,8 @@ pub(super) fn start(config: &Config, boot_id: String) -> Result<CutThrough, Stri
     if former.is_some_and(|note| note.cgroup.as_deref() != cgroup) {
         clear_of_dead(state_dir)?;
     }
-    let options = options(state_dir, cgroup)?;
+    let mut options = options(state_dir, cgroup)?;
+    options.allows_known_faults = config.cut_through_allow == Some(CutThroughAllow::KnownFaults);
     let cgroup = cgroup.map(Path::to_owned);
     let noted = CutThroughNote { boot_id, cgroup }.write(state_dir);
     noted.map_err(|error| format!("it cannot be noted in {}: {error}", state_dir.display()))?;
@@ -64,6 +65,7 @@ fn options(state_dir: &Path, cgroup: Option<&Path>) -> Result<Options, String> {
         instance: instance.map_err(|error| format!("{}: {error}", state_dir.display()))?,
         cgroup: cgroup.map(Path::to_owned),
         hash_seed: random().map_err(|error| error.to_string())?,
+        allows_known_faults: false,
         guards: guards(),
     })
 }

@@ -72,7 +72,7 @@ impl Inner {
         let (endpoint, owners) = (model.endpoint(key)?, Owners::new(&model));
         let allowed = model.is_cut_through(endpoint);
         let mut sum = PortCutThrough { allowed, ..PortCutThrough::default() };
-        for Connection { client, server } in &connections {
+        for Connection { client, server, .. } in &connections {
             let mut is_counted = false;
             for (own, other) in [(client, server), (server, client)] {
                 if owners.owner(own) == Some(key) {
