@@ -5,7 +5,8 @@
 //! connection's number, so both ends know it, and a fault names what is needed to see it again. Shapes are sizes from
 //! one byte to a megabyte, pauses, requests and answers, both directions at once, who shuts down, closes or resets
 //! first, IPv4, IPv6 and v4-mapped sockets, small buffers, late accepts, sockets that are used again after a
-//! disconnect, and the calls by which each end reads and writes (`torture/plan.rs`).
+//! disconnect, sockets that block and such that do not, signals, and the calls by which each end reads and writes
+//! (`torture/shape.rs`).
 //!
 //! A connection is right, or one of the two ends tells that it is:
 //!
@@ -18,6 +19,7 @@
 mod bytes;
 mod client;
 mod crowd;
+mod edge;
 mod fault;
 mod plan;
 mod ready;
@@ -27,7 +29,10 @@ mod rng;
 mod run;
 mod sender;
 mod server;
+mod shape;
+mod signals;
 mod talk;
+mod waits;
 
-pub use plan::Mix;
 pub use run::{Tally, Torture, torture_process};
+pub use shape::Mix;

@@ -5,14 +5,18 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_error;
 use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, connect, getsockname, socket_with,
 };
 
 use super::fault::Fault;
-use super::plan::{End, Family, Listener, Mix, Order, Plan};
+use super::ready::wait;
 use super::report::Report;
 use super::rng::Rng;
+use super::shape::{End, Family, Listener, Mix, Order, Plan, Side, Wait};
 use super::talk::{Common, FINISH, set_options};
 
 /// Connections in parallel, at most.
@@ -55,12 +59,13 @@ impl Client {
             });
             next.store(end, Ordering::Relaxed);
         }
-        self.report.close();
+        self.report.close(&self.common.waits);
         if !is_last {
             return Ok(());
         }
         let socket = self.socket(Family::V4)?;
-        self.connect(&socket, Listener::V4, Family::V4)?;
+        let to = self.address(Listener::V4, Family::V4);
+        connect(&socket, &to).map_err(|errno| Fault::of("connect", 0, errno))?;
         self.common.send_header(&socket, FINISH, SendFlags::empty())
     }
 
@@ -87,7 +92,7 @@ impl Client {
                 }
                 Err(fault) => Err(fault),
             };
-            self.report.add(result, &format!("a socket {what} connection {number}: {plan:?}"));
+            self.report.add(result, || format!("a socket {what} connection {number}: {plan:?}"));
         }
     }
 
@@ -102,14 +107,14 @@ impl Client {
             Some(socket) => socket,
             None => self.socket(plan.family)?,
         };
-        self.common.set_limits(&socket)?;
+        self.common.set_limits(&socket, true)?;
         set_options(&socket, plan.client)?;
-        self.connect(&socket, plan.listener, plan.family)?;
+        self.connect(&socket, plan, plan.client)?;
         if plan.listener == Listener::Greets {
             let own = getsockname(&socket).map_err(|errno| Fault::of("getsockname", 0, errno))?;
             let own =
                 SocketAddr::try_from(own).map_err(|errno| Fault::of("getsockname", 0, errno))?;
-            self.common.be_greeted(&socket, own.port(), plan.client.receive)?;
+            self.common.be_greeted(&socket, own.port(), plan.client)?;
         }
         // Held back by MSG_MORE, it would wait for a timer unless more follows at once.
         let is_glued = plan.is_glued
@@ -125,14 +130,24 @@ impl Client {
         made.map_err(|errno| Fault::of("socket", 0, errno))
     }
 
-    fn connect(&self, socket: &OwnedFd, listener: Listener, family: Family) -> Result<(), Fault> {
+    fn connect(&self, socket: &OwnedFd, plan: &Plan, side: Side) -> Result<(), Fault> {
+        let fault = |errno| Fault::of("connect", 0, errno);
+        match connect(socket, &self.address(plan.listener, plan.family)) {
+            Err(Errno::INPROGRESS) if side.wait != Wait::Block => {
+                wait(socket, PollFlags::OUT, self.common.limit).map_err(fault)?;
+                socket_error(socket).and_then(|connected| connected).map_err(fault)
+            }
+            other => other.map_err(fault),
+        }
+    }
+
+    fn address(&self, listener: Listener, family: Family) -> SocketAddr {
         let at = Listener::ALL.iter().position(|it| *it == listener).expect("one of all");
         let address = match family {
             Family::V4 => IpAddr::V4(self.v4),
             Family::V6 => IpAddr::V6(self.v6),
             Family::Mapped => IpAddr::V6(self.v4.to_ipv6_mapped()),
         };
-        let to = SocketAddr::new(address, self.port + at as u16);
-        connect(socket, &to).map_err(|errno| Fault::of("connect", 0, errno))
+        SocketAddr::new(address, self.port + at as u16)
     }
 }

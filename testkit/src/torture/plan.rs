@@ -3,189 +3,25 @@
 use std::time::Duration;
 
 use super::rng::{Rng, mix};
-
-/// How often a shape is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mix {
-    /// Up to 2,000 bytes at a time, no pauses: for many connections in a short time.
-    Short,
-    /// Everything.
-    All,
-}
-
-/// Where the client connects to: each is a port of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listener {
-    /// Of both families: IPv4 clients are v4-mapped.
-    Dual,
-    V4,
-    V6,
-    /// Its connections have small receive buffers from the handshake on.
-    Small,
-    /// Accepts late: the client's first bytes are there before.
-    Late,
-    /// The server sends first, before it knows which connection it is.
-    Greets,
-}
-
-impl Listener {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Dual, Self::V4, Self::V6, Self::Small, Self::Late, Self::Greets];
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    V4,
-    V6,
-    /// An IPv6 socket that connects to a v4-mapped address.
-    Mapped,
-}
-
-/// How an end reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Receive {
-    /// `recv` of so many bytes.
-    Plain(usize),
-    /// `readv` with three buffers.
-    Vectored,
-    /// `MSG_PEEK` before each read.
-    Peek,
-    /// `MSG_WAITALL`.
-    WaitAll,
-    /// As many bytes as `FIONREAD` says.
-    Queued,
-    /// `MSG_DONTWAIT` until nothing is left, then edge-triggered epoll.
-    EdgeTriggered,
-    /// To a pipe.
-    Splice,
-    /// Sleeps before its first reads.
-    Slow,
-}
-
-/// How an end writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Send {
-    /// `send` of so many bytes.
-    Plain(usize),
-    /// `writev` of three buffers.
-    Vectored,
-    /// `sendfile`.
-    File,
-    /// From a pipe.
-    Splice,
-    /// `MSG_DONTWAIT` until the buffer is full, then edge-triggered epoll.
-    EdgeTriggered,
-    /// `MSG_MORE` on all pieces but the last.
-    More,
-    /// So many threads in turn.
-    Threads(usize),
-}
-
-/// How one end uses its socket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Side {
-    pub(super) receive: Receive,
-    pub(super) send: Send,
-    pub(super) receive_buffer: Option<usize>,
-    pub(super) send_buffer: Option<usize>,
-    pub(super) nodelay: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Client,
-    Server,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    UpFirst,
-    DownFirst,
-    Together,
-}
-
-/// Bytes in both directions: up is from the client to the server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Phase {
-    pub(super) pause: Duration,
-    pub(super) order: Order,
-    pub(super) up: usize,
-    pub(super) down: usize,
-}
-
-/// Once in a connection, after its phases.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Extra {
-    None,
-    /// One byte between others is urgent; in line or out of band.
-    Urgent {
-        by: End,
-        before: usize,
-        after: usize,
-        inline: bool,
-    },
-    /// Threads that send at the same time, without a lock.
-    Crowd {
-        by: End,
-        threads: usize,
-        each: usize,
-    },
-}
-
-/// How the connection ends.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Finish {
-    /// One end sends and closes at once.
-    Close { by: End, tail: usize },
-    /// One end shuts down its direction, the other answers and closes at once.
-    Shut { by: End, answer: usize },
-    /// One end sends and resets the connection (`SO_LINGER` 0) while the other one may send.
-    Reset { by: End, sent: usize, back: usize },
-    /// The client disconnects by `connect(AF_UNSPEC)`, and uses the socket for its next connection.
-    Disconnect,
-}
-
-/// The shape of one connection.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) listener: Listener,
-    pub(super) family: Family,
-    /// The header goes with the first bytes, by `MSG_MORE`.
-    pub(super) is_glued: bool,
-    pub(super) client: Side,
-    pub(super) server: Side,
-    pub(super) phases: Vec<Phase>,
-    pub(super) extra: Extra,
-    pub(super) finish: Finish,
-}
+use super::shape::{
+    End, Extra, Family, Finish, Listener, Mix, Order, Phase, Plan, Receive, Send, Side, Wait,
+};
 
 impl Plan {
     pub(super) fn new(seed: u64, number: u64, mix_of: Mix) -> Self {
         let rng = &mut Rng::new(mix(seed, number));
         let (listener, family) = target(rng, mix_of);
         let sizes = Sizes::draw(rng, mix_of, listener);
-        let phases = phases(rng, mix_of, &sizes);
+        let phases = if sizes.is_lasting { lasting(rng, &sizes) } else { phases(rng, &sizes) };
         let finish = finish(rng, &sizes);
-        let extra = if rng.is_one_of(60) { extra(rng, &sizes, finish) } else { Extra::None };
+        let with_extra = if sizes.is_short { 15 } else { 60 };
+        let extra =
+            if rng.is_one_of(with_extra) { extra(rng, &sizes, finish) } else { Extra::None };
         let is_glued = rng.is_one_of(500);
         let (client, server) = (side(rng, &sizes), side(rng, &sizes));
-        Self { listener, family, is_glued, client, server, phases, extra, finish }
-    }
-
-    /// Whether the connection ends with a reset by the other end.
-    pub(super) fn is_reset_by_other(&self, own: End) -> bool {
-        match self.finish {
-            Finish::Reset { by, .. } => by != own,
-            Finish::Disconnect => own == End::Server,
-            Finish::Close { .. } | Finish::Shut { .. } => false,
-        }
-    }
-
-    pub(super) fn side(&self, end: End) -> Side {
-        match end {
-            End::Client => self.client,
-            End::Server => self.server,
-        }
+        let has_signals = mix_of == Mix::All && rng.is_one_of(100);
+        let signals = has_signals.then(|| end(rng));
+        Self { listener, family, is_glued, client, server, signals, extra, finish, phases }
     }
 }
 
@@ -207,54 +43,132 @@ fn target(rng: &mut Rng, mix_of: Mix) -> (Listener, Family) {
 /// TCP, which waits for its persist timer.
 struct Sizes {
     max: usize,
+    /// Bytes of a call, at least: a megabyte byte by byte would take too many.
+    smallest: usize,
     has_small_buffers: bool,
     is_short: bool,
+    /// Has many phases.
+    is_lasting: bool,
 }
 
 impl Sizes {
     fn draw(rng: &mut Rng, mix_of: Mix, listener: Listener) -> Self {
+        let is_short = mix_of == Mix::Short;
+        let is_lasting = !is_short && rng.is_one_of(650);
         let class = rng.within(0, 99);
-        let max = match (mix_of, class) {
-            (Mix::Short, _) => 2000,
-            (_, 0..45) => 100,
-            (_, 45..75) => 4500,
-            (_, 75..91) => 64 << 10,
-            (_, 91..98) => 256 << 10,
+        let max = match class {
+            0..60 if is_short => 100,
+            _ if is_short => 2000,
+            0..15 if is_lasting => 100,
+            15..45 if is_lasting => 4500,
+            45..75 if is_lasting => 64 << 10,
+            75..96 if is_lasting => 256 << 10,
+            _ if is_lasting => 1 << 20,
+            0..45 => 100,
+            45..75 => 4500,
+            75..91 => 64 << 10,
+            91..98 => 256 << 10,
             _ => 1 << 20,
         };
-        let has_small_buffers =
-            mix_of == Mix::All && (listener == Listener::Small || rng.is_one_of(100));
+        let has_small_buffers = !is_short && (listener == Listener::Small || rng.is_one_of(100));
         let max = if has_small_buffers { max.min(16 << 10) } else { max };
-        Self { max, has_small_buffers, is_short: mix_of == Mix::Short }
+        let smallest = match max {
+            4501.. => 900,
+            101.. if is_short => 100,
+            101.. if is_lasting => 10,
+            _ => 1,
+        };
+        Self { max, smallest, has_small_buffers, is_short, is_lasting }
     }
 
     fn size(&self, rng: &mut Rng) -> usize {
         rng.within(1, self.max)
     }
+
+    /// How many phases of a stream there may be: it has room for one MiB, and for half of one after the phases.
+    fn count_max(&self) -> usize {
+        ((1 << 20) / self.max).max(1)
+    }
 }
 
-fn phases(rng: &mut Rng, mix_of: Mix, sizes: &Sizes) -> Vec<Phase> {
-    // Each stream has room for one MiB, and for half of one after the phases.
-    let most = ((1 << 20) / sizes.max).max(1);
+const ORDERS: [Order; 3] = [Order::UpFirst, Order::DownFirst, Order::Together];
+
+fn phases(rng: &mut Rng, sizes: &Sizes) -> Vec<Phase> {
     let count = match rng.within(0, 99) {
-        0..5 if mix_of == Mix::All => rng.within(10, 60),
+        0..5 if !sizes.is_short => rng.within(10, 60),
         _ => rng.within(0, 4),
     };
     let is_ping_pong = rng.is_one_of(300);
     let phase = |_| {
-        let order = match is_ping_pong {
-            true => Order::UpFirst,
-            false => rng.pick(&[Order::UpFirst, Order::DownFirst, Order::Together]),
-        };
+        let order = if is_ping_pong { Order::UpFirst } else { rng.pick(&ORDERS) };
         let pause = match rng.within(0, 9999) {
-            _ if mix_of == Mix::Short => Duration::ZERO,
+            _ if sizes.is_short => Duration::ZERO,
             0 => Duration::from_millis(700),
-            1..1500 => Duration::from_micros(rng.within(50, 3000) as u64),
+            1..1500 => micros(rng, 50, 3000),
             _ => Duration::ZERO,
         };
         Phase { pause, order, up: sizes.size(rng), down: sizes.size(rng) }
     };
-    (0..count.min(most)).map(phase).collect()
+    (0..count.min(sizes.count_max())).map(phase).collect()
+}
+
+fn micros(rng: &mut Rng, low: usize, high: usize) -> Duration {
+    Duration::from_micros(rng.within(low, high) as u64)
+}
+
+/// A life long enough to be cut through: dozens of small phases and some ms, then larger ones; in some connections
+/// larger ones before, in half of them small and larger ones once more.
+fn lasting(rng: &mut Rng, sizes: &Sizes) -> Vec<Phase> {
+    let mut all = Vec::new();
+    let mut left = sizes.count_max();
+    if rng.is_one_of(200) {
+        large_ones(rng, sizes, &mut all, &mut left, 2);
+    }
+    small_ones(rng, &mut all, 20, 60);
+    large_ones(rng, sizes, &mut all, &mut left, 6);
+    if rng.is_one_of(500) {
+        small_ones(rng, &mut all, 4, 30);
+        large_ones(rng, sizes, &mut all, &mut left, 6);
+    }
+    all
+}
+
+/// Bytes of a small phase, at most.
+const SMALL_MAX: usize = 200;
+
+fn small_ones(rng: &mut Rng, all: &mut Vec<Phase>, low: usize, high: usize) {
+    let count = rng.within(low, high);
+    let orders = match rng.within(0, 3) {
+        0 | 1 => &ORDERS[..1],
+        2 => &ORDERS[1..2],
+        _ => &ORDERS,
+    };
+    let first = all.len();
+    all.extend((0..count).map(|_| Phase {
+        pause: Duration::ZERO,
+        order: rng.pick(orders),
+        up: rng.within(1, SMALL_MAX),
+        down: rng.within(1, SMALL_MAX),
+    }));
+    for _ in 0..rng.within(1, 4) {
+        let at = first + rng.within(0, count - 1);
+        all[at].pause = micros(rng, 500, 9000);
+    }
+}
+
+fn large_ones(
+    rng: &mut Rng,
+    sizes: &Sizes,
+    all: &mut Vec<Phase>,
+    left: &mut usize,
+    count_max: usize,
+) {
+    let count = rng.within(1, count_max).min(*left);
+    *left -= count;
+    all.extend((0..count).map(|_| {
+        let pause = if rng.is_one_of(200) { micros(rng, 50, 4000) } else { Duration::ZERO };
+        Phase { pause, order: rng.pick(&ORDERS), up: sizes.size(rng), down: sizes.size(rng) }
+    }));
 }
 
 fn end(rng: &mut Rng) -> End {
@@ -285,17 +199,18 @@ fn finish(rng: &mut Rng, sizes: &Sizes) -> Finish {
 }
 
 fn side(rng: &mut Rng, sizes: &Sizes) -> Side {
-    // A megabyte byte by byte would take too many calls.
-    let smallest = if sizes.max > 5000 { 900 } else { 1 };
+    let smallest = sizes.smallest;
     let piece = |rng: &mut Rng| rng.pick(&[smallest, 100.max(smallest), 1400, 9000, 65_536]);
-    let receive = match rng.within(0, 13) {
+    let receive = match rng.within(0, 16) {
         0..6 => Receive::Plain(piece(rng)),
         6 => Receive::Vectored,
         7 => Receive::Peek,
         8 => Receive::WaitAll,
         9 => Receive::Queued,
-        10 | 11 => Receive::EdgeTriggered,
-        12 => Receive::Splice,
+        10 => Receive::EdgeTriggered,
+        11 | 12 => Receive::EdgeShort,
+        13 | 14 => Receive::EdgeQueued,
+        15 => Receive::Splice,
         _ if sizes.is_short => Receive::Plain(300),
         _ => Receive::Slow,
     };
@@ -314,7 +229,11 @@ fn side(rng: &mut Rng, sizes: &Sizes) -> Side {
     };
     let receive_buffer = buffer(rng);
     let send_buffer = buffer(rng).map(|len| if len == 4096 { 1 } else { len });
-    Side { receive, send, receive_buffer, send_buffer, nodelay: rng.is_one_of(500) }
+    let blocks = rng.is_one_of(300) && !matches!(receive, Receive::EdgeShort | Receive::EdgeQueued);
+    let wait = if blocks { Wait::Block } else { rng.pick(&[Wait::Poll, Wait::Level, Wait::Edge]) };
+    // Without it each phase of several calls may wait 40 ms for a delayed acknowledgement.
+    let nodelay = rng.is_one_of(if sizes.is_lasting || sizes.is_short { 950 } else { 500 });
+    Side { wait, receive, send, receive_buffer, send_buffer, nodelay }
 }
 
 #[cfg(test)]
@@ -324,6 +243,7 @@ mod tests {
 
     #[test]
     fn both_ends_draw_the_same_and_streams_have_room() {
+        let mut lasting = 0;
         for number in 0..3000 {
             let plan = Plan::new(7, number, Mix::All);
             let again = Plan::new(7, number, Mix::All);
@@ -332,6 +252,9 @@ mod tests {
             let down: usize = plan.phases.iter().map(|phase| phase.down).sum();
             // What the extra and the finish add at most.
             assert!(up.max(down) + 40_001 + 200_000 <= STREAM_MAX, "{plan:?}");
+            let pauses: Duration = plan.phases.iter().map(|phase| phase.pause).sum();
+            lasting += u32::from(plan.phases.len() > 20 && pauses > Duration::from_millis(3));
         }
+        assert!(lasting > 1500, "{lasting} of 3,000 connections last");
     }
 }

@@ -5,21 +5,22 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use rustix::event::epoll::EventFlags;
 use rustix::io::{Errno, ioctl_fionread, read, readv};
 use rustix::net::{RecvFlags, recv};
 use rustix::pipe::{SpliceFlags, pipe, splice};
 
 use super::bytes::Stream;
+use super::edge::{EdgeReader, Rule};
 use super::fault::Fault;
-use super::plan::Receive;
-use super::ready::{Edges, wait};
+use super::ready::{For, Ready, wait};
+use super::shape::{Receive, Side, Wait};
+use super::waits::Waits;
 
 const BUFFER_LEN: usize = 65_536;
 
-/// Reads of a slow reader that it sleeps before.
-const SLOW_READS: u32 = 8;
-const SLOW_SLEEP: Duration = Duration::from_micros(700);
+/// Reads of a slow reader, of which it sleeps before one.
+const SLOW_EVERY: u32 = 12;
+const SLOW_SLEEP: Duration = Duration::from_micros(900);
 
 /// Reads one direction of a connection.
 #[derive(Debug)]
@@ -28,11 +29,14 @@ pub(super) struct Receiver<'a> {
     stream: Stream<'a>,
     at: usize,
     how: Receive,
+    ready: Ready,
+    edge: EdgeReader,
     limit: Duration,
     is_strict: bool,
+    /// Where waits are counted, and for which connection.
+    waits: Option<(&'a Waits, u64)>,
     buffer: Vec<u8>,
     reads: u32,
-    edges: Option<Edges>,
     pipe: Option<(OwnedFd, OwnedFd)>,
 }
 
@@ -40,12 +44,32 @@ impl<'a> Receiver<'a> {
     pub(super) fn new(
         socket: &'a OwnedFd,
         stream: Stream<'a>,
-        how: Receive,
+        side: Side,
         limit: Duration,
     ) -> Self {
-        let buffer = vec![0; BUFFER_LEN];
-        let (edges, pipe) = (None, None);
-        Self { socket, stream, at: 0, how, limit, is_strict: true, buffer, reads: 0, edges, pipe }
+        let how = side.receive;
+        let wait = if how == Receive::EdgeTriggered { Wait::Edge } else { side.wait };
+        let rule = if how == Receive::EdgeQueued { Rule::Queued } else { Rule::Short };
+        Self {
+            socket,
+            stream,
+            at: 0,
+            how,
+            ready: Ready::new(wait, For::Reading),
+            edge: EdgeReader::new(rule),
+            limit,
+            is_strict: true,
+            waits: None,
+            buffer: Vec::new(),
+            reads: 0,
+            pipe: None,
+        }
+    }
+
+    /// Counts its waits for a connection.
+    pub(super) fn with_waits(mut self, waits: &'a Waits, number: u64) -> Self {
+        self.waits = Some((waits, number));
+        self
     }
 
     /// Whether `FIONREAD` may say nothing, and `MSG_WAITALL` give less than there will be.
@@ -63,9 +87,7 @@ impl<'a> Receiver<'a> {
     pub(super) fn exact(&mut self, count: usize) -> Result<(), Fault> {
         let end = self.at + count;
         while self.at < end {
-            let start = Instant::now();
-            let found = self.some(end - self.at);
-            if found.map_err(|fault| fault.timed(start, self.limit))? == 0 {
+            if self.timed(end - self.at)? == 0 {
                 let at = self.at;
                 return Err(Fault::Short(format!("the end at offset {at}, not {end}")));
             }
@@ -75,19 +97,24 @@ impl<'a> Receiver<'a> {
 
     /// Reads the end of the stream.
     pub(super) fn end(&mut self) -> Result<(), Fault> {
-        let (mut more, start) = ([0; 64], Instant::now());
-        let found = recv(self.socket, &mut more, RecvFlags::empty());
-        let fault = |errno| Fault::of("recv of the end", self.at, errno);
-        let found = found.map_err(|errno| fault(errno).timed(start, self.limit));
-        let (len, _) = found?;
-        if len == 0 {
-            return Ok(());
+        let at = self.at;
+        match self.timed(64)? {
+            0 => Ok(()),
+            len => {
+                let text = format!("{len} bytes that follow in the stream after the end at {at}");
+                Err(Fault::Corrupt(text))
+            }
         }
-        let what = match self.stream.check(self.at, &more[..len]) {
-            Ok(()) => "that follow in the stream".into(),
-            Err(text) => text,
-        };
-        Err(Fault::Corrupt(format!("{len} bytes after the end at offset {}: {what}", self.at)))
+    }
+
+    /// Counts how long a read waits, and says whether it was stuck.
+    fn timed(&mut self, max: usize) -> Result<usize, Fault> {
+        let start = Instant::now();
+        let found = self.some(max);
+        if let Some((waits, number)) = self.waits {
+            waits.add(start.elapsed(), number);
+        }
+        found.map_err(|fault| fault.timed(start, self.limit))
     }
 
     /// Reads what there is of so many bytes, and then the end or a reset.
@@ -115,20 +142,28 @@ impl<'a> Receiver<'a> {
     /// Reads at least one byte, unless the stream is at its end, and `max` at most.
     fn some(&mut self, max: usize) -> Result<usize, Fault> {
         self.reads += 1;
-        let max = max.min(BUFFER_LEN);
+        let max = match self.how {
+            Receive::Plain(size) => max.min(size),
+            Receive::Slow => max.min(3000),
+            _ => max.min(BUFFER_LEN),
+        };
+        if self.buffer.len() < max {
+            self.buffer.resize(max, 0);
+        }
         match self.how {
-            Receive::Plain(size) => self.recv(max.min(size), RecvFlags::empty(), "recv"),
+            Receive::Plain(_) => self.recv(max, RecvFlags::empty(), "recv"),
             Receive::Slow => {
-                if self.reads <= SLOW_READS {
+                if self.reads.is_multiple_of(SLOW_EVERY) {
                     std::thread::sleep(SLOW_SLEEP);
                 }
-                self.recv(max.min(3000), RecvFlags::empty(), "recv")
+                self.recv(max, RecvFlags::empty(), "recv")
             }
             Receive::Vectored => self.vectored(max),
             Receive::Peek => self.peek(max),
             Receive::WaitAll => self.wait_all(max),
             Receive::Queued => self.queued(max),
-            Receive::EdgeTriggered => self.edge_triggered(max),
+            Receive::EdgeTriggered => self.recv(max, RecvFlags::DONTWAIT, "recv(MSG_DONTWAIT)"),
+            Receive::EdgeShort | Receive::EdgeQueued => self.edge(max),
             Receive::Splice => self.splice(max),
         }
     }
@@ -142,25 +177,34 @@ impl<'a> Receiver<'a> {
     }
 
     fn recv(&mut self, max: usize, flags: RecvFlags, call: &str) -> Result<usize, Fault> {
-        let found = recv(self.socket, &mut self.buffer[..max], flags);
+        let (socket, buffer) = (self.socket, &mut self.buffer[..max]);
+        let found = self.ready.until(socket, self.limit, || recv(socket, &mut *buffer, flags));
         let (len, _) = found.map_err(|errno| Fault::of(call, self.at, errno))?;
         self.took(len, call)
     }
 
     fn vectored(&mut self, max: usize) -> Result<usize, Fault> {
-        let (first, rest) = self.buffer[..max].split_at_mut(max / 3);
-        let (second, third) = rest.split_at_mut(max / 3);
-        let mut parts = [first, second, third].map(IoSliceMut::new);
-        let found = readv(self.socket, &mut parts);
+        let (socket, buffer) = (self.socket, &mut self.buffer[..max]);
+        let found = self.ready.until(socket, self.limit, || {
+            let (first, rest) = buffer.split_at_mut(max / 3);
+            let (second, third) = rest.split_at_mut(max / 3);
+            readv(socket, &mut [first, second, third].map(IoSliceMut::new))
+        });
         let len = found.map_err(|errno| Fault::of("readv", self.at, errno))?;
         self.took(len, "readv")
     }
 
     /// Peeks twice, with different lengths, and reads what it has seen.
     fn peek(&mut self, max: usize) -> Result<usize, Fault> {
-        let mut seen = 0;
+        let (socket, mut seen) = (self.socket, 0);
         for len in [max.div_ceil(2), max] {
-            let found = recv(self.socket, &mut self.buffer[..len], RecvFlags::PEEK);
+            let buffer = &mut self.buffer[..len];
+            let mut call = || recv(socket, &mut *buffer, RecvFlags::PEEK);
+            // The second one does not wait.
+            let found = match seen {
+                0 => self.ready.until(socket, self.limit, call),
+                _ => call(),
+            };
             let (len, _) = found.map_err(|errno| Fault::of("recv(MSG_PEEK)", self.at, errno))?;
             let checked = self.stream.check(self.at, &self.buffer[..len]);
             checked.map_err(|text| Fault::Corrupt(format!("by recv(MSG_PEEK): {text}")))?;
@@ -170,17 +214,18 @@ impl<'a> Receiver<'a> {
             }
             seen = len;
         }
-        let len = self.recv(seen.max(1), RecvFlags::empty(), "recv")?;
+        let found = recv(socket, &mut self.buffer[..seen.max(1)], RecvFlags::empty());
+        let (len, _) = found.map_err(|errno| Fault::of("recv after a peek", self.at, errno))?;
         if len < seen {
             return Err(Fault::Error(format!("recv gives {len} bytes after a peek of {seen}")));
         }
-        Ok(len)
+        self.took(len, "recv")
     }
 
-    /// Less than all comes at the end of the stream only.
+    /// Where the socket blocks, less than all comes at the end of the stream only.
     fn wait_all(&mut self, max: usize) -> Result<usize, Fault> {
         let len = self.recv(max, RecvFlags::WAITALL, "recv(MSG_WAITALL)")?;
-        if self.is_strict && len > 0 && len < max {
+        if self.is_strict && self.ready.blocks() && len > 0 && len < max {
             let (more, _) = match recv(self.socket, &mut [0; 1], RecvFlags::PEEK) {
                 Err(Errno::AGAIN) => {
                     let text = format!("waits in recv(MSG_WAITALL) at offset {}", self.at);
@@ -210,29 +255,20 @@ impl<'a> Receiver<'a> {
             };
         }
         let want = queued.min(max);
-        let len = self.recv(want, RecvFlags::empty(), "recv after FIONREAD")?;
+        let found = recv(self.socket, &mut self.buffer[..want], RecvFlags::empty());
+        let (len, _) = found.map_err(|errno| Fault::of("recv after FIONREAD", self.at, errno))?;
         if self.is_strict && len != want {
             return Err(Fault::Error(format!(
                 "FIONREAD says {queued}, recv of {want} gives {len}"
             )));
         }
-        Ok(len)
+        self.took(len, "recv after FIONREAD")
     }
 
-    fn edge_triggered(&mut self, max: usize) -> Result<usize, Fault> {
-        loop {
-            match recv(self.socket, &mut self.buffer[..max], RecvFlags::DONTWAIT) {
-                Ok((len, _)) => return self.took(len, "recv(MSG_DONTWAIT)"),
-                Err(Errno::AGAIN) => {}
-                Err(errno) => return Err(Fault::of("recv(MSG_DONTWAIT)", self.at, errno)),
-            }
-            let waited = match &self.edges {
-                Some(edges) => edges.wait(self.limit),
-                None => Edges::new(self.socket, EventFlags::IN | EventFlags::RDHUP)
-                    .map(|edges| self.edges = Some(edges)),
-            };
-            waited.map_err(|errno| Fault::of("epoll_wait(EPOLLIN)", self.at, errno))?;
-        }
+    fn edge(&mut self, max: usize) -> Result<usize, Fault> {
+        let found = self.edge.read(self.socket, &mut self.buffer[..max], self.limit);
+        let len = found.map_err(|errno| Fault::of("recv after an edge", self.at, errno))?;
+        self.took(len, "recv after an edge")
     }
 
     fn splice(&mut self, max: usize) -> Result<usize, Fault> {
@@ -241,7 +277,10 @@ impl<'a> Receiver<'a> {
             self.pipe = Some(pipe().map_err(fault("pipe", self.at))?);
         }
         let (from, into) = self.pipe.as_ref().expect("made above");
-        let moved = splice(self.socket, None, into, None, max, SpliceFlags::empty());
+        let socket = self.socket;
+        let moved = self.ready.until(socket, self.limit, || {
+            splice(socket, None, into, None, max, SpliceFlags::empty())
+        });
         let moved = moved.map_err(fault("splice from the socket", self.at))?;
         let mut len = 0;
         while len < moved {

@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::fault::Fault;
-use super::plan::End;
+use super::shape::End;
+use super::waits::Waits;
 
 /// Faults after which an end makes no more connections: each may cost the time limit of a stuck one.
 const FAULTS_MAX: u64 = 60;
@@ -35,13 +36,13 @@ impl Report {
     }
 
     /// Counts a connection.
-    pub(super) fn add(&self, result: Result<(), Fault>, what: &str) {
+    pub(super) fn add(&self, result: Result<(), Fault>, what: impl FnOnce() -> String) {
         let Err(fault) = result else {
             self.right.fetch_add(1, Ordering::Relaxed);
             return;
         };
         if self.wrong.fetch_add(1, Ordering::Relaxed) < LINES_MAX {
-            let line: String = format!("{fault}; {:?} of {what}", self.own);
+            let line: String = format!("{fault}; {:?} of {}", self.own, what());
             self.write(&line.chars().take(LINE_MAX).collect::<String>());
         }
     }
@@ -51,11 +52,12 @@ impl Report {
         self.wrong.load(Ordering::Relaxed) >= FAULTS_MAX
     }
 
-    /// Writes the counts.
-    pub(super) fn close(&self) {
+    /// Writes the counts, and how long readers waited.
+    pub(super) fn close(&self, waits: &Waits) {
         let (right, wrong) =
             (self.right.load(Ordering::Relaxed), self.wrong.load(Ordering::Relaxed));
         self.write(&format!("{:?} right {right} wrong {wrong}", self.own));
+        self.write(&format!("{:?} waits {}", self.own, waits.words()));
     }
 
     fn write(&self, line: &str) {

@@ -11,11 +11,13 @@ use nix::sys::signal::Signal;
 
 use super::bytes::Bytes;
 use super::client::Client;
-use super::plan::{End, Mix};
 use super::report::Report;
 use super::rng::Rng;
 use super::server::Server;
+use super::shape::{End, Mix};
+use super::signals::Signals;
 use super::talk::Common;
+use super::waits::{AllWaits, Waits};
 use crate::{Netns, Process, READY_MAX, wait_for};
 
 /// Parameters of an end.
@@ -73,6 +75,10 @@ pub struct Tally {
     pub errors: Vec<String>,
     /// Time that the run took.
     pub elapsed: Duration,
+    /// The longest wait of a reader for bytes, and the number of its connection.
+    pub longest_wait: (Duration, u64),
+    /// At most one of a thousand waits of readers reached this time, a power of two of microseconds.
+    pub rare_wait: Duration,
 }
 
 impl Tally {
@@ -90,6 +96,7 @@ impl Tally {
 
     fn read(path: &Path, elapsed: Duration) -> Self {
         let mut tally = Self { elapsed, ..Self::default() };
+        let mut waits = AllWaits::default();
         for line in std::fs::read_to_string(path).expect("what both ends tell").lines() {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
@@ -98,11 +105,14 @@ impl Tally {
                     let which = if end == "Client" { &mut tally.right } else { &mut tally.served };
                     *which += right;
                 }
+                ["Client" | "Server", "waits", ..] => waits.add(&words[2..]),
                 ["corrupt", ..] => tally.corrupt.push(line.into()),
                 ["stuck", ..] => tally.stuck.push(line.into()),
                 _ => tally.errors.push(line.into()),
             }
         }
+        tally.longest_wait = waits.longest();
+        tally.rare_wait = waits.all_but_one_of(1000);
         tally
     }
 }
@@ -112,7 +122,10 @@ impl std::fmt::Display for Tally {
         let (corrupt, stuck) = (self.corrupt.len(), self.stuck.len());
         let errors = self.errors.len();
         write!(f, "{} right ({} as served), {corrupt} corrupt, ", self.right, self.served)?;
-        write!(f, "{stuck} stuck, {errors} errors in {:.1} s", self.elapsed.as_secs_f64())
+        write!(f, "{stuck} stuck, {errors} errors in {:.1} s; ", self.elapsed.as_secs_f64())?;
+        let (longest, number) = self.longest_wait;
+        write!(f, "readers waited {longest:?} at most (connection {number}), ")?;
+        write!(f, "one of a thousand for {:?}", self.rare_wait)
     }
 }
 
@@ -222,7 +235,8 @@ pub fn torture_process() {
     let (seed, has_deaths, port) = (parse(seed), parse(has_deaths), PORT);
     let bytes = Bytes::new(seed).expect("a table of bytes");
     let (limit, is_strict) = (Duration::from_millis(parse(stuck_ms)), parse(is_strict));
-    let common = Common { seed, bytes, limit, is_strict };
+    let (waits, signals) = (Waits::default(), Signals::default());
+    let common = Common { seed, bytes, limit, is_strict, waits, signals };
     let report = |own| Report::new(own, Path::new(report)).expect("the report's file");
     let ended = if end == "server" {
         let (report, open) = (report(End::Server), AtomicUsize::new(0));

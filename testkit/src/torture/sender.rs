@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rustix::event::epoll::EventFlags;
 use rustix::fs::sendfile;
 use rustix::io::{Errno, writev};
 use rustix::net::{SendFlags, send};
@@ -13,14 +12,17 @@ use rustix::pipe::{SpliceFlags, pipe, splice};
 
 use super::bytes::Stream;
 use super::fault::Fault;
-use super::plan::Send;
-use super::ready::Edges;
+use super::ready::{For, Ready};
+use super::shape::{Send, Wait};
 
 /// Bytes that one call is given, at most.
 const PIECE_MAX: usize = 65_536;
 
 /// Bytes of a call of several threads in turn.
 const TURN_MAX: usize = 3000;
+
+/// Bytes up to which several threads are not worth it.
+const ALONE_MAX: usize = 300;
 
 /// Writes one direction of a connection.
 #[derive(Debug)]
@@ -29,20 +31,30 @@ pub(super) struct Sender<'a> {
     stream: Stream<'a>,
     at: usize,
     how: Send,
+    wait: Wait,
+    ready: Ready,
     limit: Duration,
-    edges: Option<Edges>,
     pipe: Option<(OwnedFd, OwnedFd)>,
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(socket: &'a OwnedFd, stream: Stream<'a>, how: Send, limit: Duration) -> Self {
-        Self { socket, stream, at: 0, how, limit, edges: None, pipe: None }
+    pub(super) fn new(
+        socket: &'a OwnedFd,
+        stream: Stream<'a>,
+        (how, wait): (Send, Wait),
+        limit: Duration,
+    ) -> Self {
+        let wait = if how == Send::EdgeTriggered { Wait::Edge } else { wait };
+        let ready = Ready::new(wait, For::Writing);
+        Self { socket, stream, at: 0, how, wait, ready, limit, pipe: None }
     }
 
     /// Writes so many bytes.
     pub(super) fn all(&mut self, count: usize) -> Result<(), Fault> {
         let end = self.at + count;
-        if let Send::Threads(threads) = self.how {
+        if let Send::Threads(threads) = self.how
+            && count > ALONE_MAX
+        {
             return self.in_turn(threads, end);
         }
         while self.at < end {
@@ -55,87 +67,88 @@ impl<'a> Sender<'a> {
 
     /// Writes one urgent byte.
     pub(super) fn urgent(&mut self) -> Result<(), Fault> {
-        let sent = send(self.socket, self.stream.get(self.at, 1), SendFlags::OOB);
-        self.at += sent.map_err(|errno| Fault::of("send(MSG_OOB)", self.at, errno))?;
+        self.at += self.send(1, SendFlags::OOB, "send(MSG_OOB)")?;
         Ok(())
     }
 
     /// Writes at least one byte and `max` at most.
     fn some(&mut self, max: usize) -> Result<usize, Fault> {
-        let at = self.at;
+        let (at, stream) = (self.at, self.stream);
         let max = max.min(PIECE_MAX);
-        let fault = |call| move |errno| Fault::of(call, at, errno);
         match self.how {
-            Send::Plain(size) => {
-                let piece = self.stream.get(at, max.min(size));
-                send(self.socket, piece, SendFlags::empty()).map_err(fault("send"))
-            }
+            Send::Plain(size) => self.send(max.min(size), SendFlags::empty(), "send"),
+            Send::Threads(_) => self.send(max, SendFlags::empty(), "send"),
+            Send::EdgeTriggered => self.send(max, SendFlags::DONTWAIT, "send(MSG_DONTWAIT)"),
             Send::More => {
                 let len = max.min(1000);
                 let flags = if len < max { SendFlags::MORE } else { SendFlags::empty() };
-                send(self.socket, self.stream.get(at, len), flags).map_err(fault("send(MSG_MORE)"))
+                self.send(len, flags, "send(MSG_MORE)")
             }
             Send::Vectored => {
-                let (first, rest) = self.stream.get(at, max).split_at(max / 3);
+                let (first, rest) = stream.get(at, max).split_at(max / 3);
                 let (second, third) = rest.split_at(max / 3);
                 let parts = [first, second, third].map(IoSlice::new);
-                writev(self.socket, &parts).map_err(fault("writev"))
+                self.until_ready("writev", |socket| writev(socket, &parts))
             }
             Send::File => {
-                let (file, mut offset) = self.stream.in_file(at);
-                sendfile(self.socket, file, Some(&mut offset), max).map_err(fault("sendfile"))
+                let (file, offset) = stream.in_file(at);
+                self.until_ready("sendfile", |socket| {
+                    let mut offset = offset;
+                    sendfile(socket, file, Some(&mut offset), max)
+                })
             }
             Send::Splice => self.splice(max),
-            Send::EdgeTriggered | Send::Threads(_) => self.edge_triggered(max),
         }
     }
 
-    fn edge_triggered(&mut self, max: usize) -> Result<usize, Fault> {
-        loop {
-            match send(self.socket, self.stream.get(self.at, max), SendFlags::DONTWAIT) {
-                Ok(len) => return Ok(len),
-                Err(Errno::AGAIN) => {}
-                Err(errno) => return Err(Fault::of("send(MSG_DONTWAIT)", self.at, errno)),
-            }
-            let waited = match &self.edges {
-                Some(edges) => edges.wait(self.limit),
-                None => {
-                    Edges::new(self.socket, EventFlags::OUT).map(|edges| self.edges = Some(edges))
-                }
-            };
-            waited.map_err(|errno| Fault::of("epoll_wait(EPOLLOUT)", self.at, errno))?;
-        }
+    fn send(&mut self, len: usize, flags: SendFlags, call: &str) -> Result<usize, Fault> {
+        let piece = self.stream.get(self.at, len);
+        self.until_ready(call, |socket| send(socket, piece, flags))
+    }
+
+    fn until_ready(
+        &mut self,
+        call: &str,
+        mut write: impl FnMut(&OwnedFd) -> Result<usize, Errno>,
+    ) -> Result<usize, Fault> {
+        let socket = self.socket;
+        let written = self.ready.until(socket, self.limit, || write(socket));
+        written.map_err(|errno| Fault::of(call, self.at, errno))
     }
 
     fn splice(&mut self, max: usize) -> Result<usize, Fault> {
+        let (socket, at) = (self.socket, self.at);
         let fault = |call, at| move |errno| Fault::of(call, at, errno);
         if self.pipe.is_none() {
-            self.pipe = Some(pipe().map_err(fault("pipe", self.at))?);
+            self.pipe = Some(pipe().map_err(fault("pipe", at))?);
         }
         let (from, into) = self.pipe.as_ref().expect("made above");
-        let (file, mut offset) = self.stream.in_file(self.at);
+        let (file, mut offset) = self.stream.in_file(at);
         let moved = splice(file, Some(&mut offset), into, None, max, SpliceFlags::empty());
-        let moved = moved.map_err(fault("splice of a file", self.at))?;
+        let moved = moved.map_err(fault("splice of a file", at))?;
         let mut sent = 0;
         while sent < moved {
-            let more = splice(from, None, self.socket, None, moved - sent, SpliceFlags::empty());
-            sent += more.map_err(fault("splice to the socket", self.at + sent))?;
+            let more = self.ready.until(socket, self.limit, || {
+                splice(from, None, socket, None, moved - sent, SpliceFlags::empty())
+            });
+            sent += more.map_err(fault("splice to the socket", at + sent))?;
         }
         Ok(sent)
     }
 
     /// Threads write the next piece each, one after the other.
     fn in_turn(&mut self, threads: usize, end: usize) -> Result<(), Fault> {
-        let (socket, stream) = (self.socket, self.stream);
+        let (socket, stream, wait, limit) = (self.socket, self.stream, self.wait, self.limit);
         let next = Mutex::new(self.at);
         let write = || -> Result<(), Fault> {
+            let mut ready = Ready::new(wait, For::Writing);
             loop {
                 let mut at = next.lock().expect("no thread panics");
                 if *at == end {
                     return Ok(());
                 }
                 let piece = stream.get(*at, (end - *at).min(TURN_MAX));
-                let sent = send(socket, piece, SendFlags::empty());
+                let sent = ready.until(socket, limit, || send(socket, piece, SendFlags::empty()));
                 *at += sent.map_err(|errno| Fault::of("send of a thread", *at, errno))?;
             }
         };

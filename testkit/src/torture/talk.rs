@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::io::ioctl_fionbio;
 use rustix::net::sockopt::{
     Timeout, set_socket_linger, set_socket_oobinline, set_socket_recv_buffer_size,
     set_socket_send_buffer_size, set_socket_timeout, set_tcp_nodelay,
@@ -10,12 +11,14 @@ use rustix::net::sockopt::{
 use rustix::net::{RecvFlags, SendFlags, Shutdown, connect_unspec, recv, send, shutdown};
 
 use super::bytes::Bytes;
-use super::crowd;
+use super::crowd::{self, Crowd};
 use super::fault::Fault;
-use super::plan::{End, Extra, Finish, Order, Phase, Plan, Receive, Send, Side};
 use super::receiver::Receiver;
 use super::rng::mix;
 use super::sender::Sender;
+use super::shape::{End, Extra, Finish, Order, Phase, Plan, Send, Side, Wait};
+use super::signals::Signals;
+use super::waits::Waits;
 
 /// Bytes by which a client tells the number of its connection.
 const HEADER_LEN: usize = 16;
@@ -25,6 +28,9 @@ pub(super) const FINISH: u64 = u64::MAX;
 
 /// Bytes of a greeting, at most.
 const GREETING_MAX: u64 = 4000;
+
+/// Bytes that fit into the buffers of a connection, whatever the other end does.
+const FITS: usize = 2000;
 
 /// Keys of the streams of a connection.
 const UP: u64 = 1;
@@ -40,11 +46,14 @@ pub(super) struct Common {
     /// Time without progress after which a call is stuck.
     pub(super) limit: Duration,
     pub(super) is_strict: bool,
+    pub(super) waits: Waits,
+    pub(super) signals: Signals,
 }
 
 /// Options of a socket that has or will have a connection.
 pub(super) fn set_options(socket: &OwnedFd, side: Side) -> Result<(), Fault> {
     let set = || {
+        ioctl_fionbio(socket, side.wait != Wait::Block)?;
         if let Some(len) = side.receive_buffer {
             set_socket_recv_buffer_size(socket, len)?;
         }
@@ -57,9 +66,10 @@ pub(super) fn set_options(socket: &OwnedFd, side: Side) -> Result<(), Fault> {
 }
 
 impl Common {
-    pub(super) fn set_limits(&self, socket: &OwnedFd) -> Result<(), Fault> {
+    /// Sets the time limit of calls that block, or takes it away.
+    pub(super) fn set_limits(&self, socket: &OwnedFd, is_limited: bool) -> Result<(), Fault> {
         for which in [Timeout::Recv, Timeout::Send] {
-            let set = set_socket_timeout(socket, which, Some(self.limit));
+            let set = set_socket_timeout(socket, which, is_limited.then_some(self.limit));
             set.map_err(|errno| Fault::of("setsockopt of a timeout", 0, errno))?;
         }
         Ok(())
@@ -115,21 +125,17 @@ impl Common {
 
     pub(super) fn greet(&self, socket: &OwnedFd, port: u16) -> Result<(), Fault> {
         let (key, len) = self.greeting(port);
-        Sender::new(socket, self.bytes.stream(key), Send::Plain(1000), self.limit).all(len)
+        let how = (Send::Plain(1000), Wait::Block);
+        Sender::new(socket, self.bytes.stream(key), how, self.limit).all(len)
     }
 
-    pub(super) fn be_greeted(
-        &self,
-        socket: &OwnedFd,
-        port: u16,
-        how: Receive,
-    ) -> Result<(), Fault> {
+    pub(super) fn be_greeted(&self, socket: &OwnedFd, port: u16, side: Side) -> Result<(), Fault> {
         let (key, len) = self.greeting(port);
-        self.receiver(socket, key, how).exact(len)
+        self.receiver(socket, key, side).exact(len)
     }
 
-    fn receiver<'a>(&'a self, socket: &'a OwnedFd, key: u64, how: Receive) -> Receiver<'a> {
-        let receiver = Receiver::new(socket, self.bytes.stream(key), how, self.limit);
+    fn receiver<'a>(&'a self, socket: &'a OwnedFd, key: u64, side: Side) -> Receiver<'a> {
+        let receiver = Receiver::new(socket, self.bytes.stream(key), side, self.limit);
         receiver.with_strictness(self.is_strict)
     }
 
@@ -145,11 +151,23 @@ impl Common {
         let (from, to) = if own == End::Client { (DOWN, UP) } else { (UP, DOWN) };
         let (from, to) = (mix(key, from), mix(key, to));
         let side = plan.side(own);
+        let has_signals = plan.signals == Some(own);
+        if has_signals {
+            // With a time limit calls are not started again: signal(7). The other end has one.
+            self.set_limits(&socket, false)?;
+        }
+        let _target = has_signals.then(|| self.signals.target());
+        let receiver = self.receiver(&socket, from, side).with_waits(&self.waits, number);
+        let stream = self.bytes.stream(to);
         let mut talk = Talk {
             own,
             socket: &socket,
-            receiver: self.receiver(&socket, from, side.receive),
-            sender: Sender::new(&socket, self.bytes.stream(to), side.send, self.limit),
+            wait: side.wait,
+            limit: self.limit,
+            fits: if plan.has_small_buffers() { 0 } else { FITS },
+            // A signal ends `MSG_WAITALL` early.
+            receiver: receiver.with_strictness(self.is_strict && !has_signals),
+            sender: Sender::new(&socket, stream, (side.send, side.wait), self.limit),
         };
         match talk.all(plan, &self.bytes, key) {
             // A reset overtakes bytes that were sent before it.
@@ -165,6 +183,10 @@ impl Common {
 struct Talk<'a> {
     own: End,
     socket: &'a OwnedFd,
+    wait: Wait,
+    limit: Duration,
+    /// Bytes that both ends can send before they read.
+    fits: usize,
     receiver: Receiver<'a>,
     sender: Sender<'a>,
 }
@@ -187,6 +209,10 @@ impl Talk<'_> {
             End::Server => (phase.down, phase.up),
         };
         let first = if phase.order == Order::UpFirst { End::Client } else { End::Server };
+        if phase.order == Order::Together && mine.max(other) <= self.fits {
+            self.sender.all(mine)?;
+            return self.receiver.exact(other);
+        }
         if phase.order == Order::Together {
             return self.together(mine, |receiver| receiver.exact(other));
         }
@@ -218,11 +244,10 @@ impl Talk<'_> {
         match extra {
             Extra::None => Ok(()),
             Extra::Crowd { by, threads, each } => {
+                let (socket, wait, limit) = (self.socket, self.wait, self.limit);
                 let streams = crowd::streams(bytes, key);
-                match by == self.own {
-                    true => crowd::send_all(self.socket, streams, threads, each),
-                    false => crowd::receive_all(self.socket, streams, threads, each),
-                }
+                let crowd = Crowd { socket, wait, limit, streams, threads, each };
+                if by == self.own { crowd.send_all() } else { crowd.receive_all() }
             }
             Extra::Urgent { by, before, after, .. } if by == self.own => {
                 self.sender.all(before)?;
