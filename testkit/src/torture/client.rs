@@ -49,7 +49,7 @@ impl Client {
         let next = AtomicU64::new(numbers.start);
         while next.load(Ordering::Relaxed) < numbers.end && !self.is_at_end() {
             let parallel = match rng.within(0, 6) {
-                power @ 0..6 => 1 << power,
+                power @ 0..6 if self.deaths != Deaths::Last => 1 << power,
                 _ => PARALLEL_MAX,
             };
             let end = numbers.end.min(next.load(Ordering::Relaxed) + parallel as u64 * ROUND);
