@@ -14,8 +14,8 @@ if [ "$(id -u)" -ne 0 ] && command -v sudo >/dev/null; then
   export "CARGO_TARGET_${triple}_RUNNER=sudo -E"
 fi
 
-# Tests with namespaces wait more than they compute: two more at a time than there are processors.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 2))}
+# Tests with namespaces wait more than they compute: one more at a time than there are processors.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 
 # The allocator gives tables of megabytes back to the kernel, as it does until the first of them is freed. Else it keeps
 # them, and clears the table of connections, 1,048,576 of them, for each of the simulator's tests anew.
