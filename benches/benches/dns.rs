@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fastpath::PortIndex;
 use vswitch::dns::{Asked, Found};
-use vswitch_benches::names::{endpoint, filled, query};
+use vswitch_pipeline::names::{endpoint, filled, query};
 
 /// Names that one sample asks for. All of them are in cache, so that the cost of the table is measured, not
 /// that of the memory.

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vswitch_benches::gso::{LONGEST, SEGMENT, packet, segments};
+use vswitch_pipeline::gso::{LONGEST, SEGMENT, packet, segments};
 use wire::coalesce::{self, Layout};
 use wire::segment::Segments;
 

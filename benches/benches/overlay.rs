@@ -2,8 +2,8 @@
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vswitch_benches::Pipeline;
-use vswitch_benches::overlay::Direction;
+use vswitch_pipeline::Pipeline;
+use vswitch_pipeline::overlay::Direction;
 
 fn overlay(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("overlay");

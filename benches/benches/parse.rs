@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use vswitch_benches::shapes;
+use vswitch_pipeline::shapes;
 use wire::meta::Meta;
 
 fn parse(criterion: &mut Criterion) {

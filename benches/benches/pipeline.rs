@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vswitch_benches::{Load, Pipeline};
+use vswitch_pipeline::{Load, Pipeline};
 
 fn pipeline(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("l2-pipeline");

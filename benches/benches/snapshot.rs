@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use vswitch_benches::churn::Churn;
+use vswitch_pipeline::churn::Churn;
 
 fn one_port_of_many(criterion: &mut Criterion) {
     let mut churn = Churn::new();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use vswitch_benches::{Load, Pipeline, stages};
+use vswitch_pipeline::{Load, Pipeline, stages};
 
 fn each_stage(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stage");

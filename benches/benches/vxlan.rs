@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fastpath::datagram;
-use vswitch_benches::gso::{SEGMENT, packet, segments};
+use vswitch_pipeline::gso::{SEGMENT, packet, segments};
 use wire::coalesce::{self, Layout};
 use wire::vxlan::{self, Vni};
 use wire::{checksum, vnet};

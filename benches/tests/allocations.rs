@@ -1,9 +1,9 @@
 //! The datapath allocates nothing for a frame.
 
 use fastpath::PortIndex;
-use vswitch_benches::names::{filled, query};
-use vswitch_benches::overlay::Direction;
-use vswitch_benches::{Load, Pipeline};
+use vswitch_pipeline::names::{filled, query};
+use vswitch_pipeline::overlay::Direction;
+use vswitch_pipeline::{Load, Pipeline};
 
 #[test]
 fn a_thousand_rounds_allocate_nothing() {

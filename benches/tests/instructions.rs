@@ -1,9 +1,10 @@
 //! Instructions per frame of the pipeline, counted by callgrind: the same on every machine of one
-//! architecture, whatever else it does. Builds the example `pipeline` in release mode and runs it under
-//! `valgrind` (Debian package `valgrind`; `make test` installs it).
+//! architecture, whatever else it does. Builds `pipeline` in release mode and runs it under `valgrind` (Debian
+//! package `valgrind`; `make test` installs it).
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 
 /// Layer 2 in memory, 64-byte frames, 1,000 MACs, stages and memory ports together. Measured on
 /// x86-64: see docs/performance/micro.md.
@@ -20,11 +21,12 @@ const ROUTER_CEILING: f64 = 1.03;
 /// (1,786 before): 5 of these 12 are the memory engine's, which asks each port for its framing.
 const TRANSLATED_CEILING: f64 = 1_800.0;
 
-fn built() -> PathBuf {
+/// The release build is that of the switch, features and all: `make build` and this share what they compile.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "-p", "vswitch-benches", "--example", "pipeline"])
-        .args(["--message-format", "json"])
+        .args(["build", "--quiet", "--release", "-p", "vswitch-cli", "-p", "vswitch-pipeline"])
+        .args(["--bin", "pipeline", "--message-format", "json"])
         .output()
         .expect("cargo starts");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
@@ -33,14 +35,14 @@ fn built() -> PathBuf {
         let rest = line.split_once(r#""executable":""#)?.1;
         Some(rest.split_once('"')?.0.to_owned())
     });
-    executable.expect("cargo tells where the example is").into()
-}
+    executable.expect("cargo tells where the program is").into()
+});
 
 /// Instructions that the program runs, and the frames that it moves.
-fn counted(program: &PathBuf, rounds: u32, load: &[&str]) -> (f64, f64) {
+fn counted(rounds: u32, load: &[&str]) -> (f64, f64) {
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
+        .arg(&*PROGRAM)
         .arg(rounds.to_string())
         .args(load)
         .output()
@@ -55,15 +57,14 @@ fn counted(program: &PathBuf, rounds: u32, load: &[&str]) -> (f64, f64) {
 }
 
 /// What start-up and learning cost cancels out between a short run and a longer one.
-fn per_frame(program: &PathBuf, load: &[&str]) -> f64 {
-    let (short, long) = (counted(program, 200, load), counted(program, 1_200, load));
+fn per_frame(load: &[&str]) -> f64 {
+    let (short, long) = (counted(200, load), counted(1_200, load));
     (long.0 - short.0) / (long.1 - short.1)
 }
 
 #[test]
 fn guards_keep_below_their_ceiling() {
-    let program = built();
-    let (plain, guarded) = (per_frame(&program, &["plain"]), per_frame(&program, &["guarded"]));
+    let (plain, guarded) = (per_frame(&["plain"]), per_frame(&["guarded"]));
     assert!(guarded > plain, "the guards run: {guarded:.0} against {plain:.0} instructions");
     assert!(
         guarded <= plain * GUARDS_CEILING,
@@ -74,20 +75,18 @@ fn guards_keep_below_their_ceiling() {
 
 #[test]
 fn the_layer_2_pipeline_keeps_below_its_ceiling() {
-    let program = built();
-    let per_frame = per_frame(&program, &[]);
+    let per_frame = per_frame(&[]);
     assert!(
         per_frame <= L2_CEILING,
         "{per_frame:.0} instructions per frame, at most {L2_CEILING} are allowed: \
          look with `valgrind --tool=callgrind {} 1000` and callgrind_annotate",
-        program.display()
+        PROGRAM.display()
     );
 }
 
 #[test]
 fn a_router_costs_frames_that_are_not_for_it_next_to_nothing() {
-    let program = built();
-    let (plain, beside) = (per_frame(&program, &[]), per_frame(&program, &["beside-router"]));
+    let (plain, beside) = (per_frame(&[]), per_frame(&["beside-router"]));
     assert!(beside > plain, "the router looks: {beside:.1} against {plain:.1} instructions");
     assert!(
         beside <= plain * ROUTER_CEILING,
@@ -98,7 +97,7 @@ fn a_router_costs_frames_that_are_not_for_it_next_to_nothing() {
 
 #[test]
 fn translation_keeps_below_its_ceiling() {
-    let per_frame = per_frame(&built(), &["translated", "1000"]);
+    let per_frame = per_frame(&["translated", "1000"]);
     assert!(
         per_frame <= TRANSLATED_CEILING,
         "{per_frame:.0} instructions per translated frame, at most {TRANSLATED_CEILING} are allowed"

@@ -46,7 +46,7 @@ pub use service::{ASK, Service};
 pub use snapshot::Snapshot;
 pub use thread_netns::{attempt, in_namespace, in_namespace_async, is_free, nft, run_line};
 pub use torture::{Mix, Tally, Torture, torture_process};
-pub use unread::Unread;
+pub use unread::{Unread, unread_process};
 pub use wire::Wire;
 pub use zookeeper::ZooKeeper;
 

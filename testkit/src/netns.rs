@@ -24,6 +24,7 @@ const PREFIX: &str = "vswt-";
 pub struct Netns {
     name: String,
     path: PathBuf,
+    cgroup: Option<PathBuf>,
 }
 
 impl Netns {
@@ -52,9 +53,15 @@ impl Netns {
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{n}-{tag}", std::process::id());
         ip(&["netns", "add", &name])?;
-        let netns = Self { path: Path::new(DIR).join(&name), name };
+        let netns = Self { path: Path::new(DIR).join(&name), name, cgroup: None };
         ip(&["-n", &netns.name, "link", "set", "lo", "up"])?;
         Ok(netns)
+    }
+
+    /// The same, whose commands run in a cgroup.
+    pub fn in_cgroup(mut self, cgroup: &Path) -> Self {
+        self.cgroup = Some(cgroup.to_owned());
+        self
     }
 
     /// Name for `ip netns`.
@@ -69,7 +76,15 @@ impl Netns {
 
     /// A command that runs inside. It keeps the mount namespace, so that it sees names made later.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("nsenter");
+        let mut command = match &self.cgroup {
+            None => Command::new("nsenter"),
+            Some(cgroup) => {
+                let script = "echo 0 > \"$0\" && exec nsenter \"$@\"";
+                let mut command = Command::new("sh");
+                command.args(["-c", script]).arg(cgroup.join("cgroup.procs"));
+                command
+            }
+        };
         command.arg(format!("--net={}", self.path.display())).args(args);
         command
     }
@@ -136,6 +151,15 @@ impl Netns {
         link[0]["address"].as_str().expect("a MAC address").to_owned()
     }
 
+    /// Kills the processes inside, and waits until they have ended.
+    ///
+    /// # Panics
+    /// When they do not end.
+    #[track_caller]
+    pub fn kill_processes(&self) {
+        wait_for("all processes of the namespace end", READY_MAX, || kill_all(&self.name) == 0);
+    }
+
     /// Kills the processes inside and deletes it now.
     pub fn delete(self) {
         drop(self);
@@ -164,11 +188,18 @@ fn ip(args: &[&str]) -> io::Result<String> {
     Err(io::Error::other(format!("ip {}: {}", args.join(" "), stderr.trim())))
 }
 
-fn delete(name: &str) {
+/// Kills the processes of a namespace, and returns how many there were.
+fn kill_all(name: &str) -> usize {
     let pids = ip(&["netns", "pids", name]).unwrap_or_default();
-    for pid in pids.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    let pids: Vec<_> = pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    for pid in &pids {
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
     }
+    pids.len()
+}
+
+fn delete(name: &str) {
+    kill_all(name);
     delete_name(name);
 }
 

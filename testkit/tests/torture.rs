@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
-use testkit::{Mix, Netns, Torture, Unread, join, torture_process};
+use testkit::{Mix, Netns, Torture, Unread, join, torture_process, unread_process};
 
 const ARGS: [&str; 4] = ["--exact", "torture_end", "--ignored", "--nocapture"];
 
 #[test]
-#[ignore = "an end of a torture, for another test"]
+#[ignore = "a process of another test"]
 fn torture_end() {
     torture_process();
+    unread_process();
 }
 
 fn pair() -> [Netns; 2] {
@@ -71,11 +72,22 @@ fn the_rest_is_a_prefix_when_an_end_is_killed() {
 }
 
 #[test]
+fn the_rest_is_a_prefix_when_all_of_a_namespace_is_killed() {
+    let pair = pair();
+    let tally = torture(&pair, 40_000).run_until_killed(Duration::from_secs(2), || {
+        pair[0].ok(&["ip", "link", "del", "eth0"]);
+    });
+    eprintln!("{tally}");
+    assert!(tally.corrupt.is_empty() && tally.stuck.is_empty(), "{tally:#?}");
+    assert!(tally.errors.is_empty() && tally.right > 0, "{tally:#?}");
+}
+
+#[test]
 fn a_sender_stops_when_nobody_reads() {
     let [reader, sender] = pair();
     for address in ["10.99.0.1", "fd99::1"] {
         for piece in [64 << 10, 100] {
-            let held = Unread::measure(&reader, &sender, address.parse().unwrap(), piece);
+            let held = Unread::measure(&reader, &sender, address.parse().unwrap(), piece, &ARGS);
             eprintln!("{address}, {piece} bytes at a time: {held:?}");
             // What the default of `tcp_rmem` and `tcp_wmem` allows, and what is between them.
             assert!(held.sent > 10_000 && held.sent < 16 << 20, "{held:?}");

@@ -14,23 +14,21 @@ fn compile() {
         "aarch64" => "arm64",
         other => panic!("cut-through does not know {other}: build with `--no-default-features`"),
     };
-    let out = std::path::PathBuf::from(cargo("OUT_DIR"));
     // Headers of libbpf as libbpf-sys brings them, and of the kernel where Debian and Ubuntu have them.
-    let arguments = [
-        format!("-D__TARGET_ARCH_{arch}"),
-        format!("-I{}", cargo("DEP_BPF_INCLUDE")),
-        format!("-idirafter/usr/include/{}-linux-gnu", cargo("CARGO_CFG_TARGET_ARCH")),
-    ];
-    let fixed = ["-mcpu=v3", "-Wall", "-Werror"].map(String::from);
-    let compiled = libbpf_cargo::SkeletonBuilder::new()
-        .source("bpf/cutthrough.bpf.c")
-        .obj(out.join("cutthrough.bpf.o"))
-        .clang_args(arguments.iter().chain(&fixed))
-        .build();
-    if let Err(error) = compiled {
-        panic!(
-            "cut-through could not be compiled: {error:#}\n\
-             Install clang, or build with `--no-default-features`."
-        );
+    let compiled = std::process::Command::new("clang")
+        .args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-fno-stack-protector"])
+        .args(["-Wall", "-Werror"])
+        .arg(format!("-D__TARGET_ARCH_{arch}"))
+        .arg(format!("-I{}", cargo("DEP_BPF_INCLUDE")))
+        .arg(format!("-idirafter/usr/include/{}-linux-gnu", cargo("CARGO_CFG_TARGET_ARCH")))
+        .args(["-c", "bpf/cutthrough.bpf.c", "-o"])
+        .arg(format!("{}/cutthrough.bpf.o", cargo("OUT_DIR")))
+        .status();
+    match compiled {
+        Ok(status) if status.success() => (),
+        Ok(status) => panic!("cut-through could not be compiled: clang ended with {status}"),
+        Err(error) => {
+            panic!("clang: {error}\nInstall clang, or build with `--no-default-features`.")
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::event::PollFlags;
@@ -16,7 +16,7 @@ use super::fault::Fault;
 use super::ready::wait;
 use super::report::Report;
 use super::rng::Rng;
-use super::shape::{End, Family, Listener, Mix, Order, Plan, Side, Wait};
+use super::shape::{Deaths, End, Family, Listener, Mix, Order, Plan, Side, Wait};
 use super::talk::{Common, FINISH, set_options};
 
 /// Connections in parallel, at most.
@@ -36,9 +36,10 @@ pub(super) struct Client {
     pub(super) v4: Ipv4Addr,
     pub(super) v6: Ipv6Addr,
     pub(super) port: u16,
-    /// The server may be killed.
-    pub(super) has_deaths: bool,
+    pub(super) deaths: Deaths,
     pub(super) report: Report,
+    /// The server was killed for the last time.
+    pub(super) is_over: AtomicBool,
 }
 
 impl Client {
@@ -46,9 +47,9 @@ impl Client {
     pub(super) fn run(&self, numbers: std::ops::Range<u64>, is_last: bool) -> Result<(), Fault> {
         let rng = &mut Rng::new(self.common.seed ^ numbers.start);
         let next = AtomicU64::new(numbers.start);
-        while next.load(Ordering::Relaxed) < numbers.end && !self.report.is_enough() {
+        while next.load(Ordering::Relaxed) < numbers.end && !self.is_at_end() {
             let parallel = match rng.within(0, 6) {
-                power @ 0..6 => 1 << power,
+                power @ 0..6 if self.deaths != Deaths::Last => 1 << power,
                 _ => PARALLEL_MAX,
             };
             let end = numbers.end.min(next.load(Ordering::Relaxed) + parallel as u64 * ROUND);
@@ -69,11 +70,15 @@ impl Client {
         self.common.send_header(&socket, FINISH, SendFlags::empty())
     }
 
+    fn is_at_end(&self) -> bool {
+        self.report.is_enough() || self.is_over.load(Ordering::Relaxed)
+    }
+
     fn connections(&self, next: &AtomicU64, end: u64) {
         let mut kept = None;
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= end || self.report.is_enough() {
+            if number >= end || self.is_at_end() {
                 return;
             }
             let plan = Plan::new(self.common.seed, number, self.mix);
@@ -86,7 +91,8 @@ impl Client {
                     kept = socket.map(|socket| (socket, plan.family));
                     Ok(())
                 }
-                Err(fault) if self.has_deaths && fault.is_of_death() => {
+                Err(fault) if self.deaths != Deaths::None && fault.is_of_death() => {
+                    self.is_over.store(self.deaths == Deaths::Last, Ordering::Relaxed);
                     std::thread::sleep(RETRY);
                     Ok(())
                 }

@@ -1,8 +1,8 @@
 //! Readers that save a call: they wait for the next edge where they take it that nothing is left to read.
 //!
-//! With `Rule::Short` a read that gives less than asked for has emptied the socket, as epoll(7) allows and tokio does.
-//! With `Rule::Queued` a read that filled its buffer is followed by `FIONREAD`, and 0 means empty, as in nginx. Both read
-//! to the end once they have seen `EPOLLRDHUP`. A reader that is wrong about it waits for ever.
+//! With `Rule::Short` a read that gives less than asked for has emptied the socket, as epoll(7) allows and tokio
+//! does. With `Rule::Queued` a read that filled its buffer is followed by `FIONREAD`, and 0 means empty, as in
+//! nginx. Both read to the end once they have seen `EPOLLRDHUP`. A reader that is wrong about it waits for ever.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;

@@ -18,7 +18,8 @@ impl Plan {
         let extra =
             if rng.is_one_of(with_extra) { extra(rng, &sizes, finish) } else { Extra::None };
         let is_glued = rng.is_one_of(500);
-        let (client, server) = (side(rng, &sizes), side(rng, &sizes));
+        let mut side = || side(rng, &sizes, phases.len());
+        let (client, server) = (side(), side());
         let has_signals = mix_of == Mix::All && rng.is_one_of(100);
         let signals = has_signals.then(|| end(rng));
         Self { listener, family, is_glued, client, server, signals, extra, finish, phases }
@@ -198,11 +199,16 @@ fn finish(rng: &mut Rng, sizes: &Sizes) -> Finish {
     }
 }
 
-fn side(rng: &mut Rng, sizes: &Sizes) -> Side {
+/// Bytes of a call.
+fn piece(rng: &mut Rng, sizes: &Sizes) -> usize {
     let smallest = sizes.smallest;
-    let piece = |rng: &mut Rng| rng.pick(&[smallest, 100.max(smallest), 1400, 9000, 65_536]);
+    rng.pick(&[smallest, 100.max(smallest), 1400, 9000, 65_536])
+}
+
+/// How an end reads and waits.
+fn reader(rng: &mut Rng, sizes: &Sizes) -> (Receive, Wait) {
     let receive = match rng.within(0, 16) {
-        0..6 => Receive::Plain(piece(rng)),
+        0..6 => Receive::Plain(piece(rng, sizes)),
         6 => Receive::Vectored,
         7 => Receive::Peek,
         8 => Receive::WaitAll,
@@ -214,8 +220,21 @@ fn side(rng: &mut Rng, sizes: &Sizes) -> Side {
         _ if sizes.is_short => Receive::Plain(300),
         _ => Receive::Slow,
     };
+    let may_block = !matches!(receive, Receive::EdgeShort | Receive::EdgeQueued);
+    let blocks = rng.is_one_of(300) && may_block;
+    let wait = if blocks { Wait::Block } else { rng.pick(&[Wait::Poll, Wait::Level, Wait::Edge]) };
+    (receive, wait)
+}
+
+fn side(rng: &mut Rng, sizes: &Sizes, phases: usize) -> Side {
+    let (receive, wait) = reader(rng, sizes);
+    let turns = sizes.is_lasting && rng.is_one_of(200);
+    let turn = turns.then(|| {
+        let (receive, wait) = reader(rng, sizes);
+        (rng.within(0, phases), receive, wait)
+    });
     let send = match rng.within(0, 12) {
-        0..5 => Send::Plain(piece(rng)),
+        0..5 => Send::Plain(piece(rng, sizes)),
         5 => Send::Vectored,
         6 | 7 => Send::File,
         8 => Send::Splice,
@@ -229,11 +248,9 @@ fn side(rng: &mut Rng, sizes: &Sizes) -> Side {
     };
     let receive_buffer = buffer(rng);
     let send_buffer = buffer(rng).map(|len| if len == 4096 { 1 } else { len });
-    let blocks = rng.is_one_of(300) && !matches!(receive, Receive::EdgeShort | Receive::EdgeQueued);
-    let wait = if blocks { Wait::Block } else { rng.pick(&[Wait::Poll, Wait::Level, Wait::Edge]) };
     // Without it each phase of several calls may wait 40 ms for a delayed acknowledgement.
     let nodelay = rng.is_one_of(if sizes.is_lasting || sizes.is_short { 950 } else { 500 });
-    Side { wait, receive, send, receive_buffer, send_buffer, nodelay }
+    Side { receive, wait, turn, send, receive_buffer, send_buffer, nodelay }
 }
 
 #[cfg(test)]

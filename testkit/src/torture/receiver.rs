@@ -47,23 +47,31 @@ impl<'a> Receiver<'a> {
         side: Side,
         limit: Duration,
     ) -> Self {
-        let how = side.receive;
-        let wait = if how == Receive::EdgeTriggered { Wait::Edge } else { side.wait };
-        let rule = if how == Receive::EdgeQueued { Rule::Queued } else { Rule::Short };
-        Self {
+        let mut this = Self {
             socket,
             stream,
             at: 0,
-            how,
-            ready: Ready::new(wait, For::Reading),
-            edge: EdgeReader::new(rule),
+            how: side.receive,
+            ready: Ready::new(side.wait, For::Reading),
+            edge: EdgeReader::new(Rule::Short),
             limit,
             is_strict: true,
             waits: None,
             buffer: Vec::new(),
             reads: 0,
             pipe: None,
-        }
+        };
+        this.turn(side.receive, side.wait);
+        this
+    }
+
+    /// Reads and waits in another way from now on.
+    pub(super) fn turn(&mut self, how: Receive, wait: Wait) {
+        let wait = if how == Receive::EdgeTriggered { Wait::Edge } else { wait };
+        let rule = if how == Receive::EdgeQueued { Rule::Queued } else { Rule::Short };
+        self.how = how;
+        self.ready = Ready::new(wait, For::Reading);
+        self.edge = EdgeReader::new(rule);
     }
 
     /// Counts its waits for a connection.

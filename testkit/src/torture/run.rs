@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::str::FromStr;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -14,7 +14,7 @@ use super::client::Client;
 use super::report::Report;
 use super::rng::Rng;
 use super::server::Server;
-use super::shape::{End, Mix};
+use super::shape::{Deaths, End, Mix};
 use super::signals::Signals;
 use super::talk::Common;
 use super::waits::{AllWaits, Waits};
@@ -137,8 +137,8 @@ impl Torture<'_> {
         let dir = tempfile::tempdir().expect("a directory");
         let report = dir.path().join("report");
         let start = Instant::now();
-        let server = self.serve(&report, false);
-        let client = self.end("client", &report, 0..self.connections, true, false);
+        let server = self.serve(&report, Deaths::None);
+        let client = self.end("client", &report, 0..self.connections, true, Deaths::None);
         client.finish(self.limit).ok();
         // The server has connections that are not at their end yet, and may be stuck.
         server.finish(2 * self.stuck_after + READY_MAX).ok();
@@ -154,9 +154,9 @@ impl Torture<'_> {
         let start = Instant::now();
         let rng = &mut Rng::new(self.seed);
         let each = self.connections / u64::from(deaths + 1);
-        let mut server = self.serve(&report, true);
+        let mut server = self.serve(&report, Deaths::Many);
         for n in 0..u64::from(deaths) {
-            let client = self.end("client", &report, n * each..(n + 1) * each, false, true);
+            let client = self.end("client", &report, n * each..(n + 1) * each, false, Deaths::Many);
             std::thread::sleep(Duration::from_millis(rng.within(20, 400) as u64));
             if rng.is_one_of(500) {
                 client.signal(Signal::SIGKILL);
@@ -164,13 +164,37 @@ impl Torture<'_> {
             } else {
                 server.signal(Signal::SIGKILL);
                 server.finish(READY_MAX);
-                server = self.serve(&report, true);
+                server = self.serve(&report, Deaths::Many);
                 client.finish(self.limit).ok();
             }
         }
         let last = self.connections - each..self.connections;
-        self.end("client", &report, last, true, true).finish(self.limit).ok();
+        self.end("client", &report, last, true, Deaths::Many).finish(self.limit).ok();
         server.finish(2 * self.stuck_after + READY_MAX).ok();
+        Tally::read(&report, start.elapsed())
+    }
+
+    /// The same, until all processes of the server's namespace are killed after a while; `then` is called when their
+    /// sockets have sent their last bytes.
+    #[track_caller]
+    pub fn run_until_killed(&self, after: Duration, then: impl FnOnce()) -> Tally {
+        self.announce();
+        let dir = tempfile::tempdir().expect("a directory");
+        let report = dir.path().join("report");
+        let start = Instant::now();
+        let server = self.serve(&report, Deaths::Last);
+        let client = self.end("client", &report, 0..self.connections, false, Deaths::Last);
+        std::thread::sleep(after);
+        self.server.kill_processes();
+        server.finish(READY_MAX);
+        wait_for("the last bytes of the killed ones are sent", READY_MAX, || {
+            let leave = ["fin-wait-1", "closing", "last-ack"].map(|state| ["state", state]);
+            let args = [&["ss", "-tnH"][..], leave.as_flattened()].concat();
+            self.server.ok(&args).is_empty()
+                && self.client.ok(&["ss", "-tnH", "state", "syn-sent"]).is_empty()
+        });
+        then();
+        client.finish(self.limit).ok();
         Tally::read(&report, start.elapsed())
     }
 
@@ -183,8 +207,8 @@ impl Torture<'_> {
         }
     }
 
-    fn serve(&self, report: &Path, has_deaths: bool) -> Process {
-        let mut server = self.end("server", report, 0..0, false, has_deaths);
+    fn serve(&self, report: &Path, deaths: Deaths) -> Process {
+        let mut server = self.end("server", report, 0..0, false, deaths);
         wait_for("the server of the torture listens", READY_MAX, || {
             assert!(server.is_running(), "the server of the torture ended");
             let sockets = self.server.ok(&["ss", "-ltnH", &format!("sport >= :{PORT}")]);
@@ -199,7 +223,7 @@ impl Torture<'_> {
         report: &Path,
         numbers: std::ops::Range<u64>,
         is_last: bool,
-        has_deaths: bool,
+        deaths: Deaths,
     ) -> Process {
         let program = std::env::current_exe().expect("the path of this program");
         let program = program.to_str().expect("a path of UTF-8");
@@ -211,7 +235,7 @@ impl Torture<'_> {
         let (stuck_ms, is_strict) = (self.stuck_after.as_millis(), self.is_strict);
         let (start, to, report) = (numbers.start, numbers.end, report.display());
         let parameters = format!(
-            "{end} {report} {v4} {v6} {seed} {mix:?} {stuck_ms} {start} {to} {is_last} {has_deaths} \
+            "{end} {report} {v4} {v6} {seed} {mix:?} {stuck_ms} {start} {to} {is_last} {deaths:?} \
              {is_strict}"
         );
         let mut command = netns.command(&words);
@@ -226,13 +250,18 @@ impl Torture<'_> {
 pub fn torture_process() {
     let Ok(parameters) = std::env::var(PARAMETERS) else { return };
     let words: Vec<&str> = parameters.split(' ').collect();
-    let [end, report, v4, v6, seed, mix, stuck_ms, start, to, is_last, has_deaths, is_strict] =
+    let [end, report, v4, v6, seed, mix, stuck_ms, start, to, is_last, deaths, is_strict] =
         words[..]
     else {
         panic!("{PARAMETERS} has other words: {parameters}");
     };
     let mix = if mix == "Short" { Mix::Short } else { Mix::All };
-    let (seed, has_deaths, port) = (parse(seed), parse(has_deaths), PORT);
+    let deaths = match deaths {
+        "None" => Deaths::None,
+        "Last" => Deaths::Last,
+        _ => Deaths::Many,
+    };
+    let (seed, port) = (parse(seed), PORT);
     let bytes = Bytes::new(seed).expect("a table of bytes");
     let (limit, is_strict) = (Duration::from_millis(parse(stuck_ms)), parse(is_strict));
     let (waits, signals) = (Waits::default(), Signals::default());
@@ -240,10 +269,11 @@ pub fn torture_process() {
     let report = |own| Report::new(own, Path::new(report)).expect("the report's file");
     let ended = if end == "server" {
         let (report, open) = (report(End::Server), AtomicUsize::new(0));
-        Server { common, mix, port, has_deaths, report, open }.run()
+        Server { common, mix, port, deaths, report, open }.run()
     } else {
         let (report, v4, v6) = (report(End::Client), parse(v4), parse(v6));
-        let client = Client { common, mix, v4, v6, port, has_deaths, report };
+        let is_over = AtomicBool::new(false);
+        let client = Client { common, mix, v4, v6, port, deaths, report, is_over };
         client.run(parse(start)..parse(to), parse(is_last))
     };
     if let Err(fault) = ended {

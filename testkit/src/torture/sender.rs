@@ -44,9 +44,16 @@ impl<'a> Sender<'a> {
         (how, wait): (Send, Wait),
         limit: Duration,
     ) -> Self {
-        let wait = if how == Send::EdgeTriggered { Wait::Edge } else { wait };
         let ready = Ready::new(wait, For::Writing);
-        Self { socket, stream, at: 0, how, wait, ready, limit, pipe: None }
+        let mut this = Self { socket, stream, at: 0, how, wait, ready, limit, pipe: None };
+        this.turn(wait);
+        this
+    }
+
+    /// Waits in another way from now on.
+    pub(super) fn turn(&mut self, wait: Wait) {
+        self.wait = if self.how == Send::EdgeTriggered { Wait::Edge } else { wait };
+        self.ready = Ready::new(self.wait, For::Writing);
     }
 
     /// Writes so many bytes.

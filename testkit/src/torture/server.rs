@@ -15,7 +15,7 @@ use rustix::net::{
 use super::fault::Fault;
 use super::ready::wait;
 use super::report::Report;
-use super::shape::{End, Listener, Mix, Plan};
+use super::shape::{Deaths, End, Listener, Mix, Plan};
 use super::talk::{Common, FINISH, set_options};
 
 const BACKLOG: i32 = 1024;
@@ -25,6 +25,9 @@ const SMALL_BUFFER: usize = 4096;
 
 /// How late the late listener accepts.
 const LATE: Duration = Duration::from_millis(2);
+
+/// A server does not live as long.
+const FOREVER: Duration = Duration::from_secs(86_400);
 
 /// Stack of a connection's thread.
 const STACK_LEN: usize = 128 << 10;
@@ -39,8 +42,7 @@ pub(super) struct Server {
     pub(super) common: Common,
     pub(super) mix: Mix,
     pub(super) port: u16,
-    /// Clients may be killed.
-    pub(super) has_deaths: bool,
+    pub(super) deaths: Deaths,
     pub(super) report: Report,
     /// Connections that are being served.
     pub(super) open: AtomicUsize,
@@ -116,7 +118,7 @@ impl Server {
     fn accept(bound: &Bound) -> (OwnedFd, Option<SocketAddr>) {
         loop {
             if bound.kind == Listener::Late {
-                let _ = wait(&bound.socket, PollFlags::IN, Duration::MAX);
+                let _ = wait(&bound.socket, PollFlags::IN, FOREVER);
                 std::thread::sleep(LATE);
             }
             if let Ok((socket, peer)) = acceptfrom_with(&bound.socket, SocketFlags::CLOEXEC) {
@@ -163,7 +165,7 @@ impl Server {
                 return;
             }
             Ok(Some(number)) => number,
-            Ok(None) | Err(Fault::Gone(_)) if self.has_deaths => return,
+            Ok(None) | Err(Fault::Gone(_)) if self.deaths != Deaths::None => return,
             Ok(None) => {
                 let fault = Fault::Corrupt("the end before the header".into());
                 return self
@@ -180,7 +182,7 @@ impl Server {
         let set = set_options(&socket, plan.server);
         let result = set.and_then(|()| self.common.talk(&plan, number, End::Server, socket));
         let result = match result {
-            Err(fault) if self.has_deaths && fault.is_of_death() => Ok(()),
+            Err(fault) if self.deaths != Deaths::None && fault.is_of_death() => Ok(()),
             other => other.map(drop),
         };
         self.report.add(result, || format!("connection {number}, port {port}: {plan:?}"));

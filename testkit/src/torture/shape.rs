@@ -56,7 +56,7 @@ pub(super) enum Receive {
     EdgeTriggered,
     /// Edge-triggered epoll; less than asked for means that nothing is left (epoll(7)), as in tokio.
     EdgeShort,
-    /// Edge-triggered epoll; after a read that filled its buffer `FIONREAD` tells whether anything is left, as in nginx.
+    /// Edge-triggered epoll; after a read that filled its buffer `FIONREAD` tells what is left, as in nginx.
     EdgeQueued,
     /// To a pipe.
     Splice,
@@ -97,8 +97,10 @@ pub(super) enum Wait {
 /// How one end uses its socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side {
-    pub(super) wait: Wait,
     pub(super) receive: Receive,
+    pub(super) wait: Wait,
+    /// Reads and waits in another way from this phase on.
+    pub(super) turn: Option<(usize, Receive, Wait)>,
     pub(super) send: Send,
     pub(super) receive_buffer: Option<usize>,
     pub(super) send_buffer: Option<usize>,
@@ -116,6 +118,16 @@ pub(super) enum Order {
     UpFirst,
     DownFirst,
     Together,
+}
+
+/// Whether ends of a run are killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deaths {
+    None,
+    /// Some of them, which are started again.
+    Many,
+    /// The server, once.
+    Last,
 }
 
 /// Bytes in both directions: up is from the client to the server.

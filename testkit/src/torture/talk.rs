@@ -16,7 +16,7 @@ use super::fault::Fault;
 use super::receiver::Receiver;
 use super::rng::mix;
 use super::sender::Sender;
-use super::shape::{End, Extra, Finish, Order, Phase, Plan, Send, Side, Wait};
+use super::shape::{End, Extra, Finish, Order, Phase, Plan, Receive, Send, Side, Wait};
 use super::signals::Signals;
 use super::waits::Waits;
 
@@ -193,11 +193,27 @@ struct Talk<'a> {
 
 impl Talk<'_> {
     fn all(&mut self, plan: &Plan, bytes: &Bytes, key: u64) -> Result<(), Fault> {
-        for phase in &plan.phases {
+        let turn = plan.side(self.own).turn;
+        for (n, phase) in plan.phases.iter().enumerate() {
+            if let Some((at, receive, wait)) = turn
+                && at == n
+            {
+                self.turn(receive, wait)?;
+            }
             self.phase(phase)?;
         }
         self.extra(plan.extra, bytes, mix(key, CROWD))?;
         self.finish(plan.finish)
+    }
+
+    /// Reads and waits in another way from now on.
+    fn turn(&mut self, receive: Receive, wait: Wait) -> Result<(), Fault> {
+        ioctl_fionbio(self.socket, wait != Wait::Block)
+            .map_err(|errno| Fault::of("ioctl(FIONBIO)", 0, errno))?;
+        self.wait = wait;
+        self.receiver.turn(receive, wait);
+        self.sender.turn(wait);
+        Ok(())
     }
 
     fn phase(&mut self, phase: &Phase) -> Result<(), Fault> {

@@ -7,19 +7,21 @@ mod databases;
 mod http;
 mod shell;
 mod torture;
+mod unguarded;
 mod unread;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use testkit::{Netns, Process, READY_MAX, wait_for};
+use vswitch_api::stats::CutThroughCounters;
 
 use crate::harness::{Container, Host};
 
 /// Options of `up` for all of these tests.
-const UP: [&str; 1] = ["--cut-through"];
+const UP: [&str; 3] = ["--cut-through", "--cut-through-allow", "known-faults"];
 
-/// All guards but that against programs that may splice: the torture may, on some of its sockets from their beginning.
+/// Guards of all of these tests but those without some.
 const GUARDS: &str = "order,bound";
 
 /// Time limit of a program that moves many bytes or requests.
@@ -28,10 +30,31 @@ const LOAD_LIMIT: Duration = Duration::from_secs(60);
 /// A switch with two containers: the first serves.
 #[track_caller]
 fn pair(args: &[&str]) -> (Host, Container, Container) {
+    pair_with_guards(GUARDS, &[&UP[..], args].concat())
+}
+
+/// The same, with some guards of cut-through only. Both containers are in a cgroup of their own, since the programs
+/// of a switch that ends with its test stay there.
+#[track_caller]
+fn pair_with_guards(guards: &str, args: &[&str]) -> (Host, Container, Container) {
     let mut host = Host::new();
-    host.up_with_guards(GUARDS, &[&UP[..], args].concat());
-    let (server, client) = (host.container("server"), host.container("client"));
+    let cgroup = host.own_cgroup();
+    let own = ["--cut-through-cgroup", text(&cgroup)];
+    host.up_with_guards(guards, &[&own[..], args].concat());
+    let container =
+        |name: &str| Container::attach(&host, host.namespace(name).in_cgroup(&cgroup), name, &[]);
+    let (server, client) = (container("server"), container("client"));
     (host, server, client)
+}
+
+/// Where these tests ask for it, so many connections were cut through since, with ten sends each.
+#[track_caller]
+fn assert_cut_through(host: &Host, before: CutThroughCounters, connections: u64) {
+    let now = host.stats().cut_through;
+    let (joined, sends) = (now.connections - before.connections, now.sends - before.sends);
+    eprintln!("{joined} connections cut through, {sends} sends: {now:?}");
+    let is_enough = joined >= connections && sends >= 10 * connections;
+    assert!(UP.is_empty() || is_enough, "{joined} of {connections} connections, {sends} sends");
 }
 
 /// Starts a server and waits until it listens at a port.

@@ -3,7 +3,6 @@
 //! Each test has a cgroup of its own, so that it counts its own programs only.
 
 mod ends;
-mod kernel;
 mod shown;
 
 use std::time::Duration;
@@ -12,8 +11,7 @@ use serde_json::Value;
 use testkit::{Netns, Process, wait_for};
 use vswitch_api::cut_through::{CutThroughConnection, CutThroughState, CutThroughStatus};
 
-use crate::harness::{Container, Host};
-use kernel::Cgroup;
+use crate::harness::{Cgroup, Container, Host};
 
 /// A busy machine included.
 const SOON: Duration = Duration::from_secs(20);

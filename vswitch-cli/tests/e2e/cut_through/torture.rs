@@ -2,28 +2,34 @@
 
 use std::time::Duration;
 
-use testkit::{Mix, Process, READY_MAX, Tally, Torture, torture_process};
+use testkit::{Mix, Process, READY_MAX, Tally, Torture, torture_process, unread_process, wait_for};
 
-use super::pair;
-use crate::harness::Container;
+use super::{assert_cut_through, pair};
+use crate::harness::{Container, Host};
 
-const ARGS: [&str; 4] =
+/// Arguments by which this program is a process of a test.
+pub(super) const ARGS: [&str; 4] =
     ["--exact", "cut_through::torture::torture_end", "--ignored", "--nocapture"];
 
 /// Connections of one run of the long form.
 const BATCH: u64 = 10_000;
 
 #[test]
-#[ignore = "an end of a torture, for another test"]
+#[ignore = "a process of another test"]
 fn torture_end() {
     torture_process();
+    unread_process();
 }
 
 fn seed() -> u64 {
     std::env::var("TORTURE_SEED").map_or(1, |seed| seed.parse().expect("a number as seed"))
 }
 
-fn torture<'a>(server: &'a Container, client: &'a Container, connections: u64) -> Torture<'a> {
+pub(super) fn torture<'a>(
+    server: &'a Container,
+    client: &'a Container,
+    connections: u64,
+) -> Torture<'a> {
     Torture {
         server,
         client,
@@ -35,52 +41,80 @@ fn torture<'a>(server: &'a Container, client: &'a Container, connections: u64) -
         mix: Mix::All,
         connections,
         stuck_after: Duration::from_secs(15),
-        is_strict: false,
+        is_strict: true,
         limit: Duration::from_secs(600),
     }
 }
 
+/// No byte is wrong; of the shapes that last, one of so many connections at least is cut through.
+const CUT_THROUGH_OF: u64 = 8;
+
 #[track_caller]
-fn passes(torture: &Torture<'_>) {
+fn passes(host: &Host, torture: &Torture<'_>) {
+    let before = host.stats().cut_through;
     let tally: Tally = torture.run();
     eprintln!("{:?}: {tally}", torture.mix);
     tally.assert_right(torture.connections);
+    if torture.mix == Mix::All {
+        assert_cut_through(host, before, torture.connections / CUT_THROUGH_OF);
+    }
 }
 
 #[test]
 fn every_byte_is_right() {
     let (host, server, client) = pair(&[]);
-    let t = torture(&server, &client, 2000).run();
-    eprintln!("{}", host.log());
-    eprintln!("{:?}\n{t:#?}", host.stats().cut_through);
-    eprintln!("{}", host.ok(&["stats"]));
-    passes(&torture(&server, &client, 2000));
-    passes(&Torture { mix: Mix::Short, ..torture(&client, &server, 4000) });
+    passes(&host, &torture(&server, &client, 2000));
+    passes(&host, &Torture { mix: Mix::Short, ..torture(&client, &server, 4000) });
     host.balanced();
 }
 
 #[test]
 fn every_byte_is_right_with_two_workers() {
     let (host, server, client) = pair(&["--workers", "2", "--uplink", "none"]);
-    passes(&torture(&server, &client, 800));
+    passes(&host, &torture(&server, &client, 800));
     host.balanced();
 }
 
 #[test]
 fn every_byte_is_right_with_epoll() {
     let (host, server, client) = pair(&["--backend", "epoll"]);
-    passes(&torture(&server, &client, 800));
+    passes(&host, &torture(&server, &client, 800));
     host.balanced();
 }
 
 /// In turn one of the ends is killed: the other one has a prefix of what was sent, and new connections are right.
 #[test]
 fn killed_ends_leave_a_prefix() {
-    let (_host, server, client) = pair(&[]);
+    let (host, server, client) = pair(&[]);
+    let before = host.stats().cut_through;
     let tally = torture(&server, &client, 2000).run_with_deaths(4);
     eprintln!("{tally}");
     let faults = [&tally.corrupt, &tally.stuck, &tally.errors];
     assert!(faults.iter().all(|faults| faults.is_empty()) && tally.right > 400, "{tally:#?}");
+    assert_cut_through(&host, before, tally.right / CUT_THROUGH_OF);
+}
+
+/// All processes of a container are killed, and it is detached, while its connections carry data: the other ends have a
+/// prefix of what was sent, and then the end or an error.
+#[test]
+fn a_container_that_is_killed_and_detached_leaves_a_prefix() {
+    let (host, server, client) = pair(&[]);
+    let before = host.stats().cut_through;
+    let all = torture(&server, &client, 100_000);
+    let tally = all.run_until_killed(Duration::from_secs(3), || {
+        assert_cut_through(&host, before, 10);
+        host.ok(&["detach", "server"]);
+    });
+    eprintln!("{tally}");
+    let faults = [&tally.corrupt, &tally.stuck, &tally.errors];
+    assert!(faults.iter().all(|faults| faults.is_empty()) && tally.right > 50, "{tally:#?}");
+    wait_for("no connection is cut through", READY_MAX, || {
+        host.status().cut_through.connections == 0
+    });
+    // Another container is served as before.
+    let next = host.container("next");
+    next.ping(client.v4());
+    host.balanced();
 }
 
 /// The long form: the number of connections that `make soak` asks for, in both directions.
@@ -93,7 +127,7 @@ fn a_soak_of_connections() {
         let (server, client) = if n % 2 == 0 { (&server, &client) } else { (&client, &server) };
         let batch = torture(server, client, BATCH.min(connections - n * BATCH));
         let mix = if n % 4 < 2 { Mix::All } else { Mix::Short };
-        passes(&Torture { mix, seed: seed() + n, ..batch });
+        passes(&host, &Torture { mix, seed: seed() + n, ..batch });
     }
     host.balanced();
 }

@@ -3,6 +3,7 @@
 use testkit::{Netns, Unread, join};
 
 use super::pair;
+use super::torture::ARGS;
 
 /// Sizes of the sender's pieces: small ones cost more memory than they have bytes.
 const PIECES: [usize; 2] = [64 << 10, 100];
@@ -22,8 +23,8 @@ fn a_sender_stops_when_nobody_reads() {
     let plain_addresses = ["10.99.0.1", "fd99::1"].map(|it| it.parse().expect("an address"));
     for (address, plain_address) in [a.v4(), a.v6()].into_iter().zip(plain_addresses) {
         for piece in PIECES {
-            let allowed = Unread::measure(&plain[0], &plain[1], plain_address, piece);
-            let held = Unread::measure(&a, &b, address, piece);
+            let allowed = Unread::measure(&plain[0], &plain[1], plain_address, piece, &ARGS);
+            let held = Unread::measure(&a, &b, address, piece, &ARGS);
             eprintln!("{address}, {piece} bytes at a time: {held:?}, by veth {allowed:?}");
             let is_bounded = held.sent <= 2 * allowed.sent && held.memory() <= 2 * allowed.memory();
             assert!(is_bounded, "{address}, {piece}: {held:?}, by veth {allowed:?}");

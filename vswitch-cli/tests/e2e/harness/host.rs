@@ -17,7 +17,7 @@ use vswitch_api::port::{Port, PortDetail};
 use vswitch_api::stats::Stats;
 use vswitch_api::status::Status;
 
-use super::Container;
+use super::{Cgroup, Container};
 
 /// Ports that containers appear from by default.
 pub(crate) const SNAT_PORTS: RangeInclusive<u16> = 20_000..=29_999;
@@ -29,6 +29,8 @@ pub(crate) struct Host {
     detached: Option<Pid>,
     net: Rc<HostNet>,
     dir: tempfile::TempDir,
+    /// After the daemon, whose programs go with it.
+    cgroup: Option<Cgroup>,
 }
 
 impl Host {
@@ -46,7 +48,7 @@ impl Host {
 
     fn on(bridge: &'static str, net: Rc<HostNet>) -> Self {
         let dir = tempfile::Builder::new().prefix("vswt-").tempdir().expect("a directory");
-        Self { bridge, daemon: None, detached: None, net, dir }
+        Self { bridge, daemon: None, detached: None, net, dir, cgroup: None }
     }
 
     /// A host with a remote one, and a switch that translates for its container `a`.
@@ -94,6 +96,12 @@ impl Host {
 
     pub(crate) fn state_dir(&self) -> PathBuf {
         self.path("state")
+    }
+
+    /// Makes a cgroup that goes with this host, which has to be dropped after the containers.
+    #[track_caller]
+    pub(crate) fn own_cgroup(&mut self) -> PathBuf {
+        self.cgroup.insert(Cgroup::new()).path().into()
     }
 
     /// Starts the daemon in the foreground and waits until it answers.

@@ -1,4 +1,4 @@
-//! What the kernel has of cut-through.
+//! A cgroup of a test, and what the kernel has of cut-through there.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,11 +21,11 @@ print(struct.unpack_from('I', attributes, 24)[0])
 ";
 
 /// A cgroup (version 2) of a test.
-pub(super) struct Cgroup(PathBuf);
+pub(crate) struct Cgroup(PathBuf);
 
 impl Cgroup {
     #[track_caller]
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let mounts = std::fs::read_to_string("/proc/self/mounts").expect("mounts");
         let mut lines = mounts.lines().map(|line| line.split(' '));
@@ -40,13 +40,13 @@ impl Cgroup {
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().expect("a path of UTF-8")
     }
 
     /// Number of socket programs that are attached to it.
     #[track_caller]
-    pub(super) fn programs(&self) -> usize {
+    pub(crate) fn programs(&self) -> usize {
         let mut command = Command::new("python3");
         command.args(["-c", QUERY, self.path()]);
         let count = run(&mut command, b"", COMMAND_TIMEOUT).ok();

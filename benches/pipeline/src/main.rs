@@ -2,13 +2,14 @@
 //! `perf` look at.
 //!
 //! ```text
-//! cargo build --release -p vswitch-benches --example pipeline
-//! perf record -g target/release/examples/pipeline 500000 && perf report
+//! cargo build --release -p vswitch-pipeline
+//! perf record -g target/release/pipeline 500000 && perf report
 //! ```
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "it tells how many frames passed")]
 
-use vswitch_benches::overlay::Direction;
-use vswitch_benches::{Load, Pipeline};
+use vswitch_pipeline::overlay::Direction;
+use vswitch_pipeline::{Load, Pipeline};
 
 fn main() {
     let mut words = std::env::args().skip(1);
