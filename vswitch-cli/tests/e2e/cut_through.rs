@@ -22,7 +22,7 @@ use crate::harness::{Container, Host};
 const UP: [&str; 3] = ["--cut-through", "--cut-through-allow", "known-faults"];
 
 /// Guards of all of these tests but those without some.
-const GUARDS: &str = "order,bound";
+const GUARDS: &str = "order,bound,splice";
 
 /// Time limit of a program that moves many bytes or requests.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
@@ -47,14 +47,14 @@ fn pair_with_guards(guards: &str, args: &[&str]) -> (Host, Container, Container)
     (host, server, client)
 }
 
-/// Where these tests ask for it, so many connections were cut through since, with ten sends each.
+/// So many connections were cut through since, with ten sends each.
 #[track_caller]
 fn assert_cut_through(host: &Host, before: CutThroughCounters, connections: u64) {
     let now = host.stats().cut_through;
     let (joined, sends) = (now.connections - before.connections, now.sends - before.sends);
     eprintln!("{joined} connections cut through, {sends} sends: {now:?}");
     let is_enough = joined >= connections && sends >= 10 * connections;
-    assert!(UP.is_empty() || is_enough, "{joined} of {connections} connections, {sends} sends");
+    assert!(is_enough, "{joined} of {connections} connections, {sends} sends");
 }
 
 /// Starts a server and waits until it listens at a port.

@@ -71,7 +71,7 @@ impl Setup {
 
     #[track_caller]
     fn up(&mut self, args: &[&str]) {
-        let own = ["--cut-through-cgroup"];
+        let own = ["--cut-through-allow", "known-faults", "--cut-through-cgroup"];
         // Python can splice, and these programs do not.
         self.host.up_with_guards("order,bound", &[&own[..], &[self.cgroup.path()], args].concat());
     }
@@ -154,17 +154,31 @@ fn nothing_is_loaded_until_a_network_asks_and_known_faults_are_allowed() {
         "{on:?}"
     );
     assert_eq!(setup.cgroup.programs(), 1);
+    // The same without the permission.
+    let mut plain = Host::new();
+    let cgroup = Cgroup::new();
+    plain.up(&["--cut-through", "--cut-through-cgroup", cgroup.path()]);
+    let status = plain.status().cut_through;
+    assert_eq!((status.state, cgroup.programs()), (CutThroughState::Off, 0), "{status:?}");
+    assert!(status.reason.is_some_and(|reason| reason.contains("not finished")));
+    assert!(plain.ok(&["status"]).contains("off: cut-through is not finished"));
+    assert_eq!(doctor_row(&plain)["status"], "warn");
+    let list = plain.vswitch(&["cut-through"]);
+    assert!(list.stderr.contains("known-faults"), "{list}");
+    plain.down();
 }
 
 #[test]
 fn a_cgroup_that_is_none_switches_it_off_and_the_switch_works() {
-    let host = Host::with_switch_args(&["--cut-through", "--cut-through-cgroup", "/proc"]);
+    let allowed = ["--cut-through", "--cut-through-allow", "known-faults"];
+    let host = Host::with_switch_args(&[&allowed[..], &["--cut-through-cgroup", "/proc"]].concat());
     let status = host.status().cut_through;
     assert_eq!(status.state, CutThroughState::Off);
     assert!(status.reason.is_some_and(|reason| reason.contains("/proc")));
     let (a, b) = (host.container("a"), host.container("b"));
     a.ping(b.v4());
     assert_eq!(host.json(&["cut-through"]), serde_json::json!([]));
+    host.fails(&["up", "--cut-through-allow", "much"], &[2], "much");
 }
 
 #[test]

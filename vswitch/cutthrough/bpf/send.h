@@ -28,11 +28,6 @@ static __always_inline int held_for_good(struct connection *connection, struct e
 	return held(end, HELD_OPTION);
 }
 
-static __always_inline bool is_blocking(struct sock *sk)
-{
-	return !(sk->sk_socket->file->f_flags & O_NONBLOCK);
-}
-
 // Options of the two sockets that the kernel serves only for bytes that come through TCP, and receives that block: the
 // kernel's receive function of joined sockets waits once, and then says EAGAIN.
 static __always_inline bool has_options(struct tcp_sock *sender, struct tcp_sock *reader)

@@ -28,6 +28,11 @@ static __always_inline bool is_urgent(void)
 	return flags & (MSG_OOB | MSG_ZEROCOPY);
 }
 
+static __always_inline bool is_blocking(struct sock *sk)
+{
+	return !(sk->sk_socket->file->f_flags & O_NONBLOCK);
+}
+
 // Who uses the socket, and by which descriptor: the first argument of all system calls that receive or send by one. The
 // switch compares the socket's cookie before it believes that.
 static __always_inline void note_user(struct connection *connection, struct end *end)
@@ -96,6 +101,8 @@ int BPF_PROG(receives, struct sock *sk, int ret, int flags)
 		return 0;
 	}
 	note_user(connection, end);
+	if (connection->is_ready && is_blocking(bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock))))
+		let_leave(connection, end->id);
 	if (connection->ends[end->side & 1].reader) {
 		tell_ready(connection, end->id);
 		return 0;
