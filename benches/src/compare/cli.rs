@@ -13,6 +13,10 @@ use crate::limits::FEW_ROUNDS;
 use crate::registry;
 use crate::workload::Workload;
 
+/// Cut-through, with the faults that docs/cut-through.md lists: it starts no other way yet.
+const CUT_THROUGH_ARGS: [&str; 5] =
+    ["--idle", "adaptive", "--cut-through", "--cut-through-allow", "known-faults"];
+
 const EXAMPLES: &str = "\
 Examples:
   vswitch-bench                                    all contenders and usual workloads, five rounds
@@ -139,7 +143,7 @@ impl Measure {
                 build(VSWITCH, None, &["--idle", "adaptive"], usize::MAX),
                 build("vswitch-spin", None, &["--idle", "spin"], FEW_ROUNDS),
                 build("vswitch-epoll", None, &["--backend", "epoll"], FEW_ROUNDS),
-                build(VSWITCH_CUT_THROUGH, None, &["--idle", "adaptive", "--cut-through"], 0),
+                build(VSWITCH_CUT_THROUGH, None, &CUT_THROUGH_ARGS, 0),
             ];
         }
         let variants = self.variant.iter().map(|Variant { name, program, args }| {

@@ -89,5 +89,5 @@ fn cut_through_is_measured_by_rows_of_other_families() {
     assert_eq!(names(words), ["docker0", "vswitch", "vswitch-cut-through"]);
     let builds = measure(words).builds(Path::new("/there"));
     let build = builds.iter().find(|build| build.name == "vswitch-cut-through").expect("a build");
-    assert_eq!(build.args, ["--idle", "adaptive", "--cut-through"]);
+    assert_eq!(build.args, super::CUT_THROUGH_ARGS);
 }
