@@ -7,7 +7,7 @@ counters! {
     CutThroughCounters {
         connections: Counter "vswitch_cut_through_connections_total" "Connections whose two sockets were joined.";
         left: Counter "vswitch_cut_through_left_total" "Of these, those that went back to TCP before their end.";
-        left_alone: Counter "vswitch_cut_through_left_alone_total" "Connections not joined, since a socket blocks or a program may read by splice.";
+        left_alone: Counter "vswitch_cut_through_left_alone_total" "Connections not joined, since a program may read by splice.";
         full: Counter "vswitch_cut_through_full_total" "Connections not joined, since the table was full.";
         failed: Counter "vswitch_cut_through_failed_total" "Connections not joined, since their sockets could not be had, or the kernel refused.";
         refused: Counter "vswitch_cut_through_refused_total" "Sockets that began to read in a way that the kernel does not serve past TCP.";

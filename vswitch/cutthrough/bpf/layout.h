@@ -37,7 +37,8 @@ struct user {
 	u32 process;
 	u32 thread;
 	u32 descriptor;
-	u32 none;
+	// Whether its calls wait.
+	u32 is_blocking;
 };
 
 struct connection_end {

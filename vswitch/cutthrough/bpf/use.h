@@ -35,26 +35,30 @@ static __always_inline bool is_blocking(struct sock *sk)
 
 // Who uses the socket, and by which descriptor: the first argument of all system calls that receive or send by one. The
 // switch compares the socket's cookie before it believes that.
-static __always_inline void note_user(struct connection *connection, struct end *end)
+static __always_inline void note_user(struct connection *connection, struct end *end, struct sock *sk)
 {
 	u64 task = bpf_get_current_pid_tgid();
 	struct user *user = &connection->ends[end->side & 1].user;
 	u32 descriptor = SYSCALL_ARGUMENT_1(own_registers());
+	u32 blocks = is_blocking(bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock)));
 
-	if (end->user.thread == (u32)task && end->user.descriptor == descriptor)
+	if (end->user.thread == (u32)task && end->user.descriptor == descriptor && end->user.is_blocking == blocks)
 		return;
 	end->user.process = task >> 32;
 	end->user.thread = task;
 	end->user.descriptor = descriptor;
+	end->user.is_blocking = blocks;
 	*user = end->user;
 }
 
-// Tells the switch once that a connection can be joined: an end is a reader, and the users of both are known.
+// Tells the switch once that a connection can be joined: an end is a reader, and the users of both are known and do
+// not block.
 static __always_inline void tell_ready(struct connection *connection, u64 id)
 {
 	struct connection_end *ends = connection->ends;
 
-	if (connection->is_ready || (!ends[0].reader && !ends[1].reader) || !ends[0].user.process || !ends[1].user.process)
+	if (connection->is_ready || (!ends[0].reader && !ends[1].reader) || !ends[0].user.process ||
+	    !ends[1].user.process || ends[0].user.is_blocking || ends[1].user.is_blocking)
 		return;
 	connection->is_ready = tell(EVENT_READY, id);
 }
@@ -100,8 +104,8 @@ int BPF_PROG(receives, struct sock *sk, int ret, int flags)
 		refuse(connection, end);
 		return 0;
 	}
-	note_user(connection, end);
-	if (connection->is_ready && is_blocking(bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct sock))))
+	note_user(connection, end, sk);
+	if (connection->is_ready && end->user.is_blocking)
 		let_leave(connection, end->id);
 	if (connection->ends[end->side & 1].reader) {
 		tell_ready(connection, end->id);
@@ -133,7 +137,7 @@ int BPF_PROG(sends, struct sock *sk, int ret, int flags)
 	end->is_urgent = is_urgent();
 	if (end->is_urgent)
 		return 0;
-	note_user(connection, end);
+	note_user(connection, end, sk);
 	tell_ready(connection, end->id);
 	return 0;
 }

@@ -94,7 +94,7 @@ impl Joiner {
             joined: JoinedSockets::new(object)?,
             watch,
             asked,
-            splicers: guards.splice.then(Splicers::new),
+            splicers: guards.splice.then(Splicers::default),
             leaving: Leaving::default(),
             stalled: Stalled::default(),
             is_watching: true,

@@ -272,7 +272,7 @@ pub struct Counters {
     pub connections: u64,
     /// Of these, those that went back to TCP before their end.
     pub left: u64,
-    /// Connections that were not joined: a socket blocks, or a program may read in a way that the kernel does not serve.
+    /// Connections that were not joined, since a program may read in a way that the kernel does not serve.
     pub left_alone: u64,
     /// Connections whose sockets could not be had from their programs, or were refused by the kernel.
     pub failed: u64,

@@ -2,9 +2,9 @@
 //!
 //! `splice` gives what TCP has queued and does not see redirected bytes, so a program that first reads and then splices
 //! would get its bytes in the wrong order. Nothing in the kernel tells before it is too late. So the files that such a
-//! process runs are searched: for the name of the function, which programs and libraries that are linked dynamically
-//! have, and for the number of the system call as a program loads it. Programs with either are left alone. Go programs
-//! that use TCP are among them, and Python.
+//! process runs are searched: for a dynamic symbol `splice`, for the number of the system call as a program loads it just
+//! before a call, and for the function of Go. Programs with one of them are left alone. Go programs that use TCP are among
+//! them, and Python.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -12,8 +12,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use memchr::memmem::Finder;
+use memchr::memmem;
 use memmap2::Mmap;
+use object::{Object, ObjectSymbol};
 
 /// Files whose answer is kept.
 const FILES_MAX: usize = 4096;
@@ -21,39 +22,50 @@ const FILES_MAX: usize = 4096;
 /// Files that have the function for others.
 const LIBC: [&str; 4] = ["libc.so", "libc-", "libc.musl", "ld-"];
 
-/// What a file has that can splice.
+/// The function of Go that calls `splice`.
+const GO: &[u8] = b"internal/poll.Splice";
+
+/// The number of the system call, as it is loaded for the instruction: `mov $275,%eax`.
 #[cfg(target_arch = "x86_64")]
-const SIGNS: [&[u8]; 4] = [
-    b"\0splice\0",
-    // mov $275,%eax; mov $275,%edi (for `syscall`); mov $275,%rax
-    b"\xb8\x13\x01\x00\x00",
-    b"\xbf\x13\x01\x00\x00",
-    b"\x48\xc7\xc0\x13\x01\x00\x00",
-];
+const NUMBER: &[u8] = b"\xb8\x13\x01\x00\x00";
+/// As it is loaded for `syscall(2)`: `mov $275,%edi`.
+#[cfg(target_arch = "x86_64")]
+const ARGUMENT: &[u8] = b"\xbf\x13\x01\x00\x00";
+/// The instruction: `syscall`.
+#[cfg(target_arch = "x86_64")]
+const CALL: &[u8] = b"\x0f\x05";
+/// The same: `mov x8,#76`; `mov x0,#76`; `svc #0`.
 #[cfg(target_arch = "aarch64")]
-const SIGNS: [&[u8]; 4] = [
-    b"\0splice\0",
-    // mov x8,#76; mov w8,#76; mov w0,#76 (for `syscall`)
-    b"\x88\x09\x80\xd2",
-    b"\x88\x09\x80\x52",
-    b"\x80\x09\x80\x52",
-];
+const NUMBER: &[u8] = b"\x88\x09\x80\xd2";
+#[cfg(target_arch = "aarch64")]
+const ARGUMENT: &[u8] = b"\x80\x09\x80\xd2";
+#[cfg(target_arch = "aarch64")]
+const CALL: &[u8] = b"\x01\x00\x00\xd4";
+
+/// Bytes of code between the number and the instruction, at most.
+const NEAR: usize = 32;
+
+/// Whether a file has what calls `splice`.
+fn has_splice(bytes: &[u8]) -> bool {
+    // What is no file of the usual kind may do anything.
+    let Ok(file) = object::File::parse(bytes) else { return true };
+    let imports = |name: &[u8]| {
+        file.dynamic_symbols().any(|it| it.name_bytes().is_ok_and(|found| found == name))
+    };
+    imports(b"splice")
+        || memmem::find(bytes, GO).is_some()
+        || calls_by_number(bytes)
+        || imports(b"syscall") && memmem::find(bytes, ARGUMENT).is_some()
+}
 
 /// A file, also after it was written anew.
 type Key = (u64, u64, i64, i64);
 
 /// Answers about files.
-#[derive(Debug)]
-pub(crate) struct Splicers {
-    signs: [Finder<'static>; SIGNS.len()],
-    known: HashMap<Key, bool>,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Splicers(HashMap<Key, bool>);
 
 impl Splicers {
-    pub(crate) fn new() -> Self {
-        Self { signs: SIGNS.map(Finder::new), known: HashMap::new() }
-    }
-
     /// Whether a process may splice. One whose files cannot be read may.
     pub(crate) fn may_splice(&mut self, process: u32) -> bool {
         self.files(process).unwrap_or(true)
@@ -92,41 +104,63 @@ impl Splicers {
         let file = File::open(path)?;
         let it = file.metadata()?;
         let key = (it.dev(), it.ino(), it.mtime(), it.mtime_nsec());
-        if let Some(&known) = self.known.get(&key) {
+        if let Some(&known) = self.0.get(&key) {
             return Ok(known);
         }
         // SAFETY: the mapping is private and only read, as bytes, of which any value is right; a file that is made
         // shorter meanwhile would end this process by SIGBUS, as it would end the program that runs it: files that
         // run cannot be written (ETXTBSY), and packages replace libraries by new files.
         let bytes = unsafe { Mmap::map(&file)? };
-        let found = self.signs.iter().any(|sign| sign.find(&bytes).is_some());
-        if self.known.len() == FILES_MAX {
-            self.known.clear();
+        let found = has_splice(&bytes);
+        if self.0.len() == FILES_MAX {
+            self.0.clear();
         }
-        self.known.insert(key, found);
+        self.0.insert(key, found);
         Ok(found)
     }
+}
+
+/// Whether code loads the number and soon executes the instruction.
+fn calls_by_number(bytes: &[u8]) -> bool {
+    memmem::find_iter(bytes, NUMBER).any(|at| {
+        let after = at + NUMBER.len();
+        let code = &bytes[after..bytes.len().min(after + NEAR)];
+        memmem::find(code, CALL).is_some()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn this_program_does_not_splice_and_python_may() {
-        let mut splicers = Splicers::new();
-        let mut python = std::process::Command::new("python3")
-            .args(["-c", "input()"])
+    /// The files of a program that waits for its input.
+    fn may_splice(program: &[&str]) -> bool {
+        let mut child = std::process::Command::new(program[0])
+            .args(&program[1..])
             .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
             .spawn()
-            .expect("python3");
-        let found = (0..1000).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            splicers.may_splice(python.id())
-        });
-        python.kill().expect("it runs");
-        python.wait().expect("it ends");
-        assert!(found, "os.splice is there");
-        assert!(splicers.may_splice(u32::MAX), "a process that is not there");
+            .expect("the program");
+        // Until it runs its own files.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let found = Splicers::default().may_splice(child.id());
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        found
+    }
+
+    #[test]
+    fn python_may_splice_and_other_programs_do_not() {
+        assert!(may_splice(&["python3", "-c", "input()"]), "os.splice is there");
+        assert!(!may_splice(&["cat"]));
+        assert!(Splicers::default().may_splice(u32::MAX), "a process that is not there");
+    }
+
+    #[test]
+    fn a_number_near_a_call_is_a_sign_and_a_constant_is_none() {
+        let code = |between: usize| [NUMBER, &vec![0x90; between], CALL].concat();
+        assert!(calls_by_number(&code(0)) && calls_by_number(&code(NEAR - CALL.len())));
+        assert!(!calls_by_number(&code(NEAR)), "the constant of another call");
+        assert!(!calls_by_number(NUMBER));
     }
 }
