@@ -10,24 +10,15 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::net::sockopt::socket_cookie;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use crate::layout::User;
+use crate::layout::{Socket, User};
 use crate::sys;
 
-/// A socket of another process, and who has used it last.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Socket {
-    pub(crate) cookie: u64,
-    pub(crate) user: User,
+/// Lets the program of a socket look at it again. One that is closed has none.
+pub(crate) fn wake(socket: Socket) -> io::Result<()> {
+    Borrowed::new(socket)?.wake()
 }
 
-impl Socket {
-    /// Lets its program look at it again. One that is closed has none.
-    pub(crate) fn wake(self) -> io::Result<()> {
-        Borrowed::new(self)?.wake()
-    }
-}
-
-/// A descriptor of it.
+/// A descriptor of a socket.
 #[derive(Debug)]
 pub(crate) struct Borrowed(OwnedFd);
 

@@ -24,16 +24,16 @@ use std::time::Duration;
 use libbpf_rs::{MapHandle, Object, RingBufferBuilder};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use crate::borrow::Borrowed;
+use crate::borrow::{Borrowed, wake};
 use crate::clock::monotonic;
+use crate::draining::{Draining, pairs};
 use crate::joined::JoinedSockets;
 use crate::layout::{Connection, Counters, Event, Report};
-use crate::leaving::{Leaving, pairs};
 use crate::load::named_map;
 use crate::shared::Words;
 use crate::splice::Splicers;
 use crate::stalled::Stalled;
-use crate::{Error, Guards};
+use crate::{Error, Guards, sys};
 
 /// Time between two looks, and the longest one while nothing changes.
 const LOOK: Duration = Duration::from_millis(5);
@@ -95,7 +95,7 @@ impl Joiner {
             watch,
             asked,
             splicers: guards.splice.then(Splicers::default),
-            leaving: Leaving::default(),
+            draining: Draining::default(),
             stalled: Stalled::default(),
             is_watching: true,
             quiet: 0,
@@ -170,7 +170,7 @@ struct Work {
     watch: Words,
     asked: Receiver<Ask>,
     splicers: Option<Splicers>,
-    leaving: Leaving,
+    draining: Draining,
     stalled: Stalled,
     is_watching: bool,
     quiet: u32,
@@ -194,8 +194,7 @@ impl Work {
             return;
         }
         let Ok(ring) = rings.build() else { return };
-        // SAFETY: the ring has the descriptor until it is dropped, at the end of this function.
-        let ring_ready = unsafe { BorrowedFd::borrow_raw(ring.epoll_fd()) };
+        let ring_ready = sys::ready(&ring);
         loop {
             self.wait(ring_ready);
             let _ = ring.consume();
@@ -214,7 +213,7 @@ impl Work {
     }
 
     fn has_to_look(&self) -> bool {
-        self.is_watching || !self.leaving.is_empty() || self.ending.is_some()
+        self.is_watching || !self.draining.is_empty() || self.ending.is_some()
     }
 
     /// Until the programs or others want something, or it is time to look.
@@ -235,7 +234,7 @@ impl Work {
             match *event {
                 Event::Ready(id) => self.join(id),
                 Event::Leave(id) => leave.push(id),
-                Event::Held => (self.is_watching, self.quiet) = (true, 0),
+                Event::ThroughTcp => (self.is_watching, self.quiet) = (true, 0),
             }
         }
         self.leave(&leave);
@@ -315,7 +314,7 @@ impl Work {
         let found: Vec<_> = found.collect();
         self.joined.end_redirects(ids.iter().copied());
         for (id, connection) in found {
-            self.leaving.add(id, connection.sockets());
+            self.draining.add(id, connection.sockets());
         }
     }
 
@@ -329,21 +328,21 @@ impl Work {
                 && (other.is_none() || self.ending.is_some())
             {
                 let sockets = pair.map(|it| it.as_ref().unwrap_or(one).socket());
-                self.leaving.add(*id, sockets);
+                self.draining.add(*id, sockets);
             }
         }
         if self.ending.is_some() {
             let is_closed = |it: &&Report| it.id == 0 && !it.is_unread;
             reports.iter().filter(is_closed).for_each(|it| self.joined.take_out(it.cookie));
         }
-        let (out, left) = self.leaving.take_out(&self.joined, &pairs, now);
+        let (out, left) = self.draining.take_out(&self.joined, &pairs, now);
         count(&self.shared.counts.left, left as u64);
         // FIONREAD may have missed bytes of TCP until now.
         for socket in out {
-            let _ = socket.wake();
+            let _ = wake(socket);
         }
         let stalled = self.stalled.find(&reports, now);
-        let woken = stalled.iter().filter(|report| report.socket().wake().is_ok()).count();
+        let woken = stalled.iter().filter(|report| wake(report.socket()).is_ok()).count();
         count(&self.shared.counts.woken, woken as u64);
         let ids: Vec<u64> = stalled.iter().map(|report| report.id).collect();
         self.leave(&ids);
@@ -366,7 +365,7 @@ impl Work {
     /// Looks less often while nothing changes, and no more after some looks without bytes in TCP. The programs have to
     /// tell again then that they hold sends back; what they held before that is seen by the looks that follow.
     fn rest(&mut self, reports: Vec<Report>) {
-        let is_quiet = self.leaving.is_empty()
+        let is_quiet = self.draining.is_empty()
             && !reports.iter().any(|it| it.is_tcp_unread || it.is_tcp_sending);
         self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
         if self.quiet == QUIET {

@@ -110,6 +110,13 @@ pub(crate) struct User {
     pub(crate) descriptor: u32,
 }
 
+/// A socket of another process, and who has used it last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Socket {
+    pub(crate) cookie: u64,
+    pub(crate) user: User,
+}
+
 impl User {
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (ids, rest) = (word(bytes, 0)?, word(bytes, 8)?);
@@ -137,9 +144,8 @@ impl Connection {
     }
 
     /// Both sockets.
-    #[cfg(feature = "bpf")]
-    pub(crate) fn sockets(&self) -> [crate::borrow::Socket; 2] {
-        self.ends().map(|end| crate::borrow::Socket { cookie: end.cookie, user: end.user })
+    pub(crate) fn sockets(&self) -> [Socket; 2] {
+        self.ends().map(|end| Socket { cookie: end.cookie, user: end.user })
     }
 
     /// Both ends.
@@ -171,9 +177,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    #[cfg(feature = "bpf")]
-    pub(crate) const fn socket(&self) -> crate::borrow::Socket {
-        crate::borrow::Socket { cookie: self.cookie, user: self.user }
+    pub(crate) const fn socket(&self) -> Socket {
+        Socket { cookie: self.cookie, user: self.user }
     }
 
     /// Bytes of one.
@@ -204,7 +209,7 @@ pub(crate) enum Event {
     /// This connection has to go back to TCP.
     Leave(u64),
     /// A send of a joined socket went through TCP.
-    Held,
+    ThroughTcp,
 }
 
 impl Event {
@@ -213,7 +218,7 @@ impl Event {
         match word(bytes, 8)? {
             0 => Some(Self::Ready(id)),
             1 => Some(Self::Leave(id)),
-            2 => Some(Self::Held),
+            2 => Some(Self::ThroughTcp),
             _ => None,
         }
     }

@@ -22,6 +22,8 @@ mod borrow;
 mod cgroup;
 #[cfg(feature = "bpf")]
 mod clock;
+#[cfg(feature = "bpf")]
+mod draining;
 mod error;
 #[cfg(feature = "bpf")]
 mod joined;
@@ -29,8 +31,6 @@ mod joined;
 mod joiner;
 #[cfg_attr(not(feature = "bpf"), allow(dead_code, reason = "only programs share it"))]
 mod layout;
-#[cfg(feature = "bpf")]
-mod leaving;
 #[cfg(feature = "bpf")]
 mod load;
 #[cfg(not(feature = "bpf"))]

@@ -2,9 +2,12 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use libbpf_rs::{Link, MapCore, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut};
+use libbpf_rs::{
+    Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut,
+};
 
 use crate::adopt::LeftOver;
+use crate::layout::Counters;
 use crate::{Error, Options, READS_BEFORE, REFRESH, sys};
 
 /// The object file, with what CO-RE needs to find the kernel's fields.
@@ -88,3 +91,14 @@ pub(crate) fn named_program<'o>(object: &'o Object, name: &str) -> Result<Progra
 }
 
 const MISSING: Error = Error::Kernel { step: "the object has no such part", reason: String::new() };
+
+/// What the programs have counted since they were first loaded.
+pub(crate) fn counted(object: &Object) -> Counters {
+    let mut sum = Counters::default();
+    let map = named_map(object, "counters");
+    let cpus = map
+        .ok()
+        .and_then(|map| map.lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY).ok().flatten());
+    cpus.iter().flatten().for_each(|bytes| sum.add(bytes));
+    sum
+}

@@ -13,7 +13,7 @@ use crate::clock::monotonic;
 use crate::joined::JoinedSockets;
 use crate::joiner::Joiner;
 use crate::layout::LAYOUT_VERSION;
-use crate::load::{self, named_map, named_program};
+use crate::load::{self, counted, named_map, named_program};
 use crate::{Allowed, Connection, Counters, Error, NetnsCookie, Options, sys, trial};
 
 /// The lease: how long the programs go on after the switch has renewed it last.
@@ -176,13 +176,4 @@ fn set_lease(object: &Object, instance: u64, until: Duration) -> Result<(), Erro
     named_map(object, "identity")?
         .update(&KEY, words.as_flattened(), MapFlags::ANY)
         .map_err(Error::kernel("the programs cannot be told that the switch is there"))
-}
-
-/// What the programs have counted since they were first loaded.
-pub(crate) fn counted(object: &Object) -> Counters {
-    let mut sum = Counters::default();
-    let map = named_map(object, "counters");
-    let cpus = map.ok().and_then(|map| map.lookup_percpu(&KEY, MapFlags::ANY).ok().flatten());
-    cpus.iter().flatten().for_each(|bytes| sum.add(bytes));
-    sum
 }

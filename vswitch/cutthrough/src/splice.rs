@@ -13,8 +13,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use memchr::memmem;
-use memmap2::Mmap;
 use object::{Object, ObjectSymbol};
+
+use crate::sys;
 
 /// Files whose answer is kept.
 const FILES_MAX: usize = 4096;
@@ -107,10 +108,7 @@ impl Splicers {
         if let Some(&known) = self.0.get(&key) {
             return Ok(known);
         }
-        // SAFETY: the mapping is private and only read, as bytes, of which any value is right; a file that is made
-        // shorter meanwhile would end this process by SIGBUS, as it would end the program that runs it: files that
-        // run cannot be written (ETXTBSY), and packages replace libraries by new files.
-        let bytes = unsafe { Mmap::map(&file)? };
+        let bytes = sys::file_bytes(&file)?;
         let found = has_splice(&bytes);
         if self.0.len() == FILES_MAX {
             self.0.clear();

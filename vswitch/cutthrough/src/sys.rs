@@ -1,13 +1,16 @@
 //! The calls of `bpf(2)` for a program of a cgroup that stays attached when the switch is killed (`libbpf-rs` has only
 //! links, which end with the process), and a socket option that `rustix` lacks.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use libbpf_rs::RingBuffer;
 use libbpf_sys::{
     BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI, bpf_prog_attach, bpf_prog_bind_map, bpf_prog_detach2,
     bpf_prog_query,
 };
+use memmap2::Mmap;
 
 /// Programs of a cgroup that are asked for; the kernel allows 64.
 const PROGRAMS_MAX: usize = 64;
@@ -75,6 +78,20 @@ pub(crate) fn renew_low_water_mark(socket: BorrowedFd<'_>) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Ready to read when the ring has something.
+pub(crate) fn ready<'r>(ring: &'r RingBuffer<'_>) -> BorrowedFd<'r> {
+    // SAFETY: the ring has the descriptor until it is dropped, and is borrowed for as long.
+    unsafe { BorrowedFd::borrow_raw(ring.epoll_fd()) }
+}
+
+/// All bytes of a file that a process runs.
+pub(crate) fn file_bytes(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the mapping is private and only read, as bytes, of which any value is right. A file that is made shorter
+    // meanwhile would end this process by SIGBUS, as it would end the one that runs it: files that run cannot be
+    // written (ETXTBSY), and packages replace libraries by new files.
+    unsafe { Mmap::map(file) }
 }
 
 /// libbpf gives the negative error number.

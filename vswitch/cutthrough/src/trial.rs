@@ -12,11 +12,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use rustix::net::sockopt::socket_cookie;
 
+use crate::draining::{has_read, pairs};
 use crate::joined::JoinedSockets;
 use crate::layout::{CONNECTION_BYTES, END_BYTES};
-use crate::leaving::{has_read, pairs};
-use crate::load::{Loaded, named_map};
-use crate::programs::counted;
+use crate::load::{Loaded, counted, named_map};
 use crate::{Error, READS_BEFORE};
 
 /// No handshake has this id.

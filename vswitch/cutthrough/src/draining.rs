@@ -12,9 +12,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::borrow::Socket;
 use crate::joined::JoinedSockets;
-use crate::layout::Report;
+use crate::layout::{Report, Socket};
 
 /// How long a redirected send may be on its way.
 const UNSEEN: Duration = Duration::from_secs(2);
@@ -33,7 +32,7 @@ pub(crate) fn pairs(reports: &[Report]) -> HashMap<u64, Pair> {
 
 /// Connections that may redirect no more, by their ids.
 #[derive(Debug, Default)]
-pub(crate) struct Leaving(HashMap<u64, [End; 2]>);
+pub(crate) struct Draining(HashMap<u64, [End; 2]>);
 
 /// An end of such a connection.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +46,7 @@ struct End {
     is_out: bool,
 }
 
-impl Leaving {
+impl Draining {
     /// To be called when [`JoinedSockets::end_redirects`] is through.
     pub(crate) fn add(&mut self, id: u64, sockets: [Socket; 2]) {
         self.0.entry(id).or_insert_with(|| {
