@@ -234,7 +234,7 @@ impl Work {
             match *event {
                 Event::Ready(id) => self.join(id),
                 Event::Leave(id) => leave.push(id),
-                Event::ThroughTcp => (self.is_watching, self.quiet) = (true, 0),
+                Event::ThroughTcp => self.watch_closely(),
             }
         }
         self.leave(&leave);
