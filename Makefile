@@ -59,6 +59,7 @@ lint: ## format, clippy, documentation, shell scripts, house rules, licences and
 	@scripts/deps.sh build lint
 	cargo fmt --all --check
 	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	cargo check $(LOCKED) --quiet -p vswitch --no-default-features
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --quiet
 	shellcheck scripts/*.sh packaging/debian/* .ci/run
 	@$(if $(CI),: "make test" runs them,$(MAKE) --no-print-directory tidy)
@@ -82,7 +83,7 @@ bench: bench-build ## measure against docker0 and other switches: five rounds, b
 bench-quick: bench-build ## the main rows once, below three minutes, only to look at
 	$(SUDO) $(TARGET)/release/vswitch-bench --quick $(BENCH)
 
-bench-busy: bench-build ## loads beside one process that wants a CPU, and beside as many as CPUs: about 22 minutes
+bench-busy: bench-build ## loads beside one process that wants a CPU, and beside as many as CPUs: about 24 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --only busy1,busy2 $(if $(findstring --contenders,$(BENCH)),,--contenders $(BUSY_WITH)) $(BENCH)
 
 bench-scale: bench-build ## a pair among 2, 10, 100 and 1,000 ports beside a pair alone: about 13 minutes
@@ -94,7 +95,7 @@ bench-attack: bench-build ## a pair while a third container attacks, beside the 
 bench-overlay: bench-build ## containers of two hosts over VXLAN, beside the kernel's: about 6 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --only overlay $(if $(findstring --contenders,$(BENCH)),,--contenders $(OVERLAY_WITH)) $(BENCH)
 
-bench-cut-through: bench-build ## local TCP with and without cut-through, idle and beside one process that wants a CPU: about 16 minutes
+bench-cut-through: bench-build ## local TCP with and without cut-through, idle and beside one process that wants a CPU: about 19 minutes
 	$(SUDO) $(TARGET)/release/vswitch-bench --only cut-through $(if $(findstring --contenders,$(BENCH)),,--contenders $(CUT_THROUGH_WITH)) $(BENCH)
 
 bench-docker: bench-build ## real containers of Docker, on docker0 and on a network of this switch: about 25 minutes

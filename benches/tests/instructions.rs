@@ -23,8 +23,15 @@ const TRANSLATED_CEILING: f64 = 1_800.0;
 
 /// The release build is that of the switch, features and all: `make build` and this share what they compile.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
-    let built = Command::new(cargo)
+    let mut build = Command::new(std::env::var_os("CARGO").expect("cargo runs the tests"));
+    // Cargo describes this test's package in these variables. Build scripts read them, and would run again for the switch.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(&name);
+        }
+    }
+    let built = build
         .args(["build", "--quiet", "--release", "-p", "vswitch-cli", "-p", "vswitch-pipeline"])
         .args(["--bin", "pipeline", "--message-format", "json"])
         .output()

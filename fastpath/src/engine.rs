@@ -17,6 +17,7 @@
 
 mod deficit;
 pub mod epoll;
+mod join;
 pub mod memory;
 pub mod pcap;
 mod port_queue;

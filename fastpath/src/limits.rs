@@ -42,6 +42,15 @@ pub const WRITES_PER_PORT_MAX: usize = ROUND_FRAMES_MAX;
 /// Datagrams, or groups of segments, in one `recvmmsg(2)` or `sendmmsg(2)`.
 pub const DATAGRAM_BATCH_MAX: usize = 64;
 
+/// Frames that wait for the end of a round among which the last one of a flow is looked for, to append a datagram.
+pub const JOIN_FRAMES_MAX: usize = 8;
+
+/// Datagrams that are joined to one send, at most: `UDP_MAX_SEGMENTS` before Linux 6.9.
+pub const JOINED_DATAGRAMS_MAX: usize = 64;
+
+/// Bytes of them: UDP's payload over IPv4.
+pub const JOINED_BYTES_MAX: usize = 65_507;
+
 /// Peers of a tunnel port for which a worker remembers that the kernel would not segment. A further one evicts the oldest.
 pub const UNSEGMENTED_PEERS_MAX: usize = 64;
 

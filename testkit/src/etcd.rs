@@ -5,12 +5,11 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{Process, run};
-use crate::{COMMAND_TIMEOUT, Netns, READY_MAX, wait_for};
+use crate::{COMMAND_TIMEOUT, Netns, READY_MAX, freeze, thaw, wait_for};
 
 /// The usual port for clients.
 const CLIENT_PORT: u16 = 2379;
@@ -112,12 +111,12 @@ impl Etcd {
 
     /// Stops its clock: it answers nothing and keeps its connections.
     pub fn freeze(&self) {
-        self.process.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+        freeze(self.process.as_ref().expect("it runs").pid());
     }
 
     /// Goes on.
     pub fn thaw(&self) {
-        self.process.as_ref().expect("it runs").signal(Signal::SIGCONT);
+        thaw(self.process.as_ref().expect("it runs").pid());
     }
 
     /// Requires a user from now on: `node` with password `nodepass` may use the keys below `/vswitch/`, and nothing else.

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::thread_netns::inside;
-use crate::{Netns, Process, READY_MAX, free_port, wait_for};
+use crate::{Netns, Process, READY_MAX, free_port, freeze, thaw, wait_for};
 
 /// The usual port.
 const PORT: u16 = 2181;
@@ -100,11 +99,11 @@ impl ZooKeeper {
 
     /// Stops its clock: it answers nothing and keeps its connections.
     pub fn freeze(&self) {
-        self.process.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+        freeze(self.process.as_ref().expect("it runs").pid());
     }
 
     /// Goes on.
     pub fn thaw(&self) {
-        self.process.as_ref().expect("it runs").signal(Signal::SIGCONT);
+        thaw(self.process.as_ref().expect("it runs").pid());
     }
 }

@@ -20,7 +20,7 @@ mod uplink;
 use std::path::{Path, PathBuf};
 
 pub use cpus::Cpus;
-pub use cut_through::{CgroupPath, CutThroughAllow};
+pub use cut_through::CgroupPath;
 pub use dns::{Dns, DnsServer};
 pub use fastpath::{BackendChoice, IdlePolicy, SchedulingChoice};
 pub use file::ConfigError;
@@ -125,8 +125,6 @@ settings! {
     registry, "registry", text: RegistryUrl;
     /// `cut_through`: local TCP connections go from socket to socket, in all networks that do not say otherwise.
     cut_through, "cut_through", flag: bool;
-    /// `cut_through_allow`: `known-faults`.
-    cut_through_allow, "cut_through_allow", text: CutThroughAllow;
     /// `cut_through_cgroup`: the cgroup whose sockets may be cut through.
     cut_through_cgroup, "cut_through_cgroup", text: CgroupPath;
 }
@@ -203,8 +201,6 @@ pub struct Config {
     pub registry: Option<RegistryUrl>,
     /// Whether TCP connections are cut through in networks that do not say otherwise.
     pub cut_through: bool,
-    /// A fault of the kernel with which cut-through starts nonetheless.
-    pub cut_through_allow: Option<CutThroughAllow>,
     /// The cgroup whose sockets may be cut through; absent: the root.
     pub cut_through_cgroup: Option<CgroupPath>,
 }
@@ -243,7 +239,6 @@ impl Config {
             node: settings.node,
             registry: settings.registry,
             cut_through: settings.cut_through.unwrap_or_default(),
-            cut_through_allow: settings.cut_through_allow,
             cut_through_cgroup: settings.cut_through_cgroup,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use vswitch_api::limits::{Component, Limit};
-use vswitch_counters::{DnsCounters, WorkerStats};
+use vswitch_counters::{CutThroughCounters, DnsCounters, WorkerStats};
 
 use crate::datapath::{DropReason, PortCounters};
 
@@ -70,6 +70,7 @@ use crate::host::proxy_counters::{
 use crate::server::limits::*;
 use fastpath::limits::*;
 use nat::limits::*;
+use vswitch_cutthrough::CONNECTIONS_MAX as CUT_THROUGH_CONNECTIONS_MAX;
 use vswitch_dhcp::limits::*;
 
 /// The counter that a limit's hits come from.
@@ -79,6 +80,7 @@ enum Hits {
     Never,
     Worker(fn(&WorkerStats) -> u64),
     Dns(fn(&DnsCounters) -> u64),
+    CutThrough(fn(&CutThroughCounters) -> u64),
     Proxy(&'static SharedCounter),
     Drops(DropReason),
     Refusals,
@@ -136,7 +138,7 @@ macro_rules! rows {
 
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn rows() -> Vec<Row> {
-    use Hits::{Dns, Drops, Never, Proxy, Refusals, Worker};
+    use Hits::{CutThrough, Dns, Drops, Never, Proxy, Refusals, Worker};
     rows! {
         Port {
             "ports" = PORTS_MAX, "ports", "an attach is refused", Refusals;
@@ -182,6 +184,7 @@ fn rows() -> Vec<Row> {
             "multicast-listeners" = GROUP_ROWS_MAX, "listeners", "a listener of the port that has most is evicted", Worker(|count| count.mdb_full);
         }
         Nat {
+            "cut-through-connections" = CUT_THROUGH_CONNECTIONS_MAX, "connections", "further ones go through the switch", CutThrough(|count| count.full);
             "connections" = NAT_CONNECTIONS, "connections", "one of the same container is evicted, or dropped as nat-table-full", Drops(DropReason::NatTableFull);
             "container-connections" = CONNECTIONS_PER_CONTAINER, "connections", "dropped as nat-quota; each worker counts its own", Drops(DropReason::NatQuota);
             "mappings" = MAPPINGS_MAX, "endpoints", "dropped as nat-no-port", Drops(DropReason::NatNoPort);
@@ -257,20 +260,25 @@ impl Refusals {
     }
 }
 
-/// All limits. `workers` and `ports` are sums over all of them.
-pub(crate) fn list(
-    workers: &WorkerStats,
-    ports: &PortCounters,
-    dns: &DnsCounters,
-    refusals: &Refusals,
-) -> Vec<Limit> {
+/// The counters that have hits of limits. Those of workers and ports are sums over all of them.
+pub(crate) struct Counted<'c> {
+    pub(crate) workers: &'c WorkerStats,
+    pub(crate) ports: &'c PortCounters,
+    pub(crate) dns: &'c DnsCounters,
+    pub(crate) cut_through: &'c CutThroughCounters,
+    pub(crate) refusals: &'c Refusals,
+}
+
+/// All limits, with their hits.
+pub(crate) fn list(counted: &Counted<'_>) -> Vec<Limit> {
     let hits = |row: &Row| match row.hits {
         Hits::Never => None,
-        Hits::Worker(count) => Some(count(workers)),
-        Hits::Dns(count) => Some(count(dns)),
+        Hits::Worker(count) => Some(count(counted.workers)),
+        Hits::Dns(count) => Some(count(counted.dns)),
+        Hits::CutThrough(count) => Some(count(counted.cut_through)),
         Hits::Proxy(counter) => Some(counter.get()),
-        Hits::Drops(reason) => Some(ports.drops[reason as usize]),
-        Hits::Refusals => Some(refusals.of(row.name)),
+        Hits::Drops(reason) => Some(counted.ports.drops[reason as usize]),
+        Hits::Refusals => Some(counted.refusals.of(row.name)),
     };
     let limit = |row: Row| Limit {
         name: row.name.to_owned(),
@@ -337,13 +345,21 @@ mod tests {
         let mut ports = PortCounters::default();
         ports.drops[DropReason::StormUnknown as usize] = 3;
         let dns = DnsCounters { queries_limited: 2, ..DnsCounters::default() };
-        let rows = list(&workers, &ports, &dns, &refusals);
+        let cut_through = CutThroughCounters { full: 5, ..CutThroughCounters::default() };
+        let rows = list(&Counted {
+            workers: &workers,
+            ports: &ports,
+            dns: &dns,
+            cut_through: &cut_through,
+            refusals: &refusals,
+        });
         let hits = |name: &str| rows.iter().find(|row| row.name == name).unwrap().hits;
         assert_eq!(hits("ports"), Some(1));
         assert_eq!(hits("port-macs"), Some(7));
         assert_eq!(hits("storm-unknown"), Some(3));
         assert_eq!(hits("static-entries"), Some(0));
         assert_eq!(hits("dns-queries"), Some(2));
+        assert_eq!(hits("cut-through-connections"), Some(5));
         assert_eq!(hits("tcp-idle"), None);
         let summary = summary();
         assert!(summary.contains("ports=8192 ") && summary.contains("detach-wait=5s"), "{summary}");

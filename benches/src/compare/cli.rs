@@ -13,9 +13,8 @@ use crate::limits::FEW_ROUNDS;
 use crate::registry;
 use crate::workload::Workload;
 
-/// Cut-through, with the faults that docs/cut-through.md lists: it starts no other way yet.
-const CUT_THROUGH_ARGS: [&str; 5] =
-    ["--idle", "adaptive", "--cut-through", "--cut-through-allow", "known-faults"];
+/// Cut-through.
+const CUT_THROUGH_ARGS: [&str; 3] = ["--idle", "adaptive", "--cut-through"];
 
 const EXAMPLES: &str = "\
 Examples:

@@ -40,6 +40,7 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
         Box::new(tcp::Tcp::streams(16)),
         Box::new(tcp::Tcp::both_directions()),
         Box::new(round_trip::PingPong::tcp()),
+        Box::new(round_trip::PingPong::tcp_by_epoll()),
         Box::new(round_trip::PingPong::udp()),
         Box::new(round_trip::Window::tcp()),
         Box::new(round_trip::Window::udp()),
@@ -91,10 +92,11 @@ pub(crate) fn workloads() -> Vec<Box<dyn Workload>> {
 
 /// Loads that are run beside hogs as well.
 fn on_a_busy_host() -> impl Iterator<Item = Box<dyn Workload>> {
-    let loads: [Box<dyn Workload>; 11] = [
+    let loads: [Box<dyn Workload>; 12] = [
         Box::new(tcp::Tcp::streams(1)),
         Box::new(tcp::Tcp::streams(4)),
         Box::new(round_trip::PingPong::tcp()),
+        Box::new(round_trip::PingPong::tcp_by_epoll()),
         Box::new(udp::NoLoss::frame(64)),
         Box::new(connect::Connect),
         Box::new(http::Http),
@@ -125,10 +127,11 @@ pub(crate) const QUICK: [&str; 10] = [
 pub(crate) const CUT_THROUGH: &str = "cut-through";
 
 /// What `make bench-cut-through` runs: rows of other families, and what the programs cost others.
-pub(crate) const CUT_THROUGH_ROWS: [&str; 16] = [
+pub(crate) const CUT_THROUGH_ROWS: [&str; 18] = [
     "tcp1",
     "tcp4",
     "rtt-tcp",
+    "rtt-tcp-epoll",
     "connect",
     "loopback-connect",
     "http",
@@ -138,6 +141,7 @@ pub(crate) const CUT_THROUGH_ROWS: [&str; 16] = [
     "busy1-tcp1",
     "busy1-tcp4",
     "busy1-rtt-tcp",
+    "busy1-rtt-tcp-epoll",
     "busy1-connect",
     "busy1-http",
     "busy1-redis1",

@@ -23,6 +23,12 @@ impl Segmentation {
         Self { is_on, refused: Vec::new() }
     }
 
+    /// Whether the kernel is asked at all.
+    #[inline]
+    pub(super) const fn is_on(&self) -> bool {
+        self.is_on
+    }
+
     /// Whether to let the kernel cut a payload for a peer.
     #[inline]
     pub(super) fn allows(&mut self, peer: SocketAddr) -> bool {

@@ -68,6 +68,9 @@ pub struct UringEngine<R = KernelRing> {
     events: VecDeque<EngineEvent>,
     spin_rounds: u16,
     writes: usize,
+    /// Ports of datagrams with frames that wait for the end of the round, and the number of these.
+    to_flush: Vec<PortIndex>,
+    waiting: usize,
     /// Datagrams that the kernel refused to segment, to be sent one by one.
     to_resend: VecDeque<(PortIndex, Frame)>,
     /// Datagrams that could not be sent.
@@ -106,6 +109,8 @@ impl<R: Ring> UringEngine<R> {
             events: VecDeque::new(),
             spin_rounds: SPIN_ROUNDS,
             writes: 0,
+            to_flush: Vec::new(),
+            waiting: 0,
             to_resend: VecDeque::new(),
             unsent: Vec::new(),
             queued_writes: 0,
@@ -309,6 +314,7 @@ impl<R: Ring> Engine for UringEngine<R> {
         received: &mut Vec<Received>,
     ) -> io::Result<()> {
         self.resend(pool);
+        self.flush(pool);
         self.cancel_closing(pool);
         self.arm_polls(pool);
         self.submit_reads(pool);
@@ -357,7 +363,7 @@ impl<R: Ring> Engine for UringEngine<R> {
     }
 
     fn writes_in_flight(&self) -> usize {
-        self.writes + self.to_resend.len() + self.surplus.datagrams()
+        self.writes + self.waiting + self.to_resend.len() + self.surplus.datagrams()
     }
 
     fn port_io(&self, port: PortIndex) -> PortIoCounters {

@@ -8,6 +8,7 @@ use rustix::net::{
     AddressFamily, Protocol, RawProtocol, SocketFlags, SocketType, bind, getsockname, socket_with,
 };
 use vswitch_fastpath::datagram::Header;
+use vswitch_fastpath::udp::UdpConf;
 use vswitch_fastpath::{TxDrop, UdpSockets, Wait};
 
 use crate::rig::{A, B, Rig, conf, header, open, plain, rigs};
@@ -74,6 +75,60 @@ fn a_segmented_frame_arrives_as_one_frame() {
         };
         assert_eq!(counts(A), [0, 0, 31, 30_500], "{}", rig.name);
         assert_eq!(counts(B), [31, 30_500, 0, 0], "{}", rig.name);
+        rig.assert_clean();
+    }
+}
+
+/// Datagrams of one flow that are sent in one round leave by one send, and come by one read; the flow beside it does, too.
+#[test]
+fn datagrams_of_one_flow_leave_together() {
+    // All have one tunnel header.
+    let datagram = |number: u8, len: usize| [vec![0; 8], vec![number; len - 8]].concat();
+    for (mut rig, local) in rigs_and_families() {
+        rig.attach(A, open(&conf(local)).0);
+        let (queue, there) = open(&conf(local));
+        rig.attach(B, queue);
+        for number in 0..20_u8 {
+            rig.send(A, header(there, 0, u16::from(number % 2)), &datagram(number, 1_000));
+        }
+        rig.send(A, header(there, 0, 0), &datagram(20, 300));
+        let mut got = Vec::new();
+        rig.until(|rig| {
+            got.extend(rig.take());
+            got.len() == 2
+        });
+        let first = |got: &(Header, Vec<u8>)| got.1[8];
+        got.sort_by_key(first);
+        for (flow, (from, payload)) in got.iter().enumerate() {
+            let mut expected: Vec<_> =
+                (0..10).flat_map(|n| datagram(2 * n + flow as u8, 1_000)).collect();
+            if flow == 0 {
+                expected.extend(datagram(20, 300));
+            }
+            assert!(from.segment == 1_000 && *payload == expected, "{}", rig.name);
+        }
+        let io = rig.engine.port_io(A).traffic;
+        assert_eq!((io.tx_frames, io.tx_bytes), (21, 20_300), "{}", rig.name);
+        rig.assert_clean();
+    }
+}
+
+/// Without checksums the kernel cannot segment: each datagram is a send.
+#[test]
+fn without_checksums_nothing_is_joined() {
+    for (mut rig, local) in rigs_and_families() {
+        let without = UdpConf { checksum: false, ..conf(local) };
+        rig.attach(A, open(&without).0);
+        let (queue, there) = open(&without);
+        rig.attach(B, queue);
+        (0..4).for_each(|number| rig.send(A, header(there, 0, 0), &[number; 100]));
+        let mut got = Vec::new();
+        rig.until(|rig| {
+            got.extend(rig.take());
+            got.len() == 4
+        });
+        assert!(got.iter().all(|(from, _)| from.segment == 0), "{}", rig.name);
+        assert_eq!(rig.engine.stats().segmentation_refusals, 0, "{}", rig.name);
         rig.assert_clean();
     }
 }

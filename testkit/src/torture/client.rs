@@ -109,6 +109,7 @@ impl Client {
         number: u64,
         reused: Option<OwnedFd>,
     ) -> Result<Option<OwnedFd>, Fault> {
+        let is_reused = reused.is_some();
         let socket = match reused {
             Some(socket) => socket,
             None => self.socket(plan.family)?,
@@ -120,14 +121,14 @@ impl Client {
             let own = getsockname(&socket).map_err(|errno| Fault::of("getsockname", 0, errno))?;
             let own =
                 SocketAddr::try_from(own).map_err(|errno| Fault::of("getsockname", 0, errno))?;
-            self.common.be_greeted(&socket, own.port(), plan.client)?;
+            self.common.be_greeted(&socket, own.port(), plan.client, is_reused)?;
         }
         // Held back by MSG_MORE, it would wait for a timer unless more follows at once.
         let is_glued = plan.is_glued
             && plan.phases.first().is_some_and(|first| first.order != Order::DownFirst);
         let flags = if is_glued { SendFlags::MORE } else { SendFlags::empty() };
         self.common.send_header(&socket, number, flags)?;
-        self.common.talk(plan, number, End::Client, socket)
+        self.common.talk(plan, number, End::Client, socket, is_reused)
     }
 
     fn socket(&self, family: Family) -> Result<OwnedFd, Fault> {

@@ -4,8 +4,9 @@
 //! its thread, the others are from that thread's stream.
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::bytes::{Bytes, Stream};
@@ -42,6 +43,8 @@ pub(super) struct Crowd<'a> {
     pub(super) threads: usize,
     /// Bytes of each thread.
     pub(super) each: usize,
+    /// Until when `EAGAIN` of a receive that blocks is no fault.
+    pub(super) excused_until: Option<Instant>,
 }
 
 impl Crowd<'_> {
@@ -80,6 +83,10 @@ impl Crowd<'_> {
             let found = ready.until(self.socket, self.limit, || {
                 recv(self.socket, &mut buffer[..len], RecvFlags::empty())
             });
+            let is_excused = self.excused_until.is_some_and(|until| Instant::now() < until);
+            if is_excused && found == Err(Errno::AGAIN) {
+                continue;
+            }
             let (len, _) = found.map_err(|errno| Fault::of("recv of a crowd", all, errno))?;
             if len == 0 {
                 return Err(Fault::Short(format!("the end of a crowd at offset {all}")));

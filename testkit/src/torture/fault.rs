@@ -14,6 +14,9 @@ pub(super) enum Fault {
     Short(String),
     /// A call made no progress for the time limit.
     Stuck(String),
+    /// The same, and the socket has neither bytes nor an end: right where the other end has reset the connection, since a
+    /// reset is sent once and may be lost.
+    Silent(String),
     /// The other end reset the connection, or it does not listen.
     Gone(String),
     /// Anything else.
@@ -47,7 +50,7 @@ impl Fault {
 
     /// Whether the death of the other end explains it.
     pub(super) fn is_of_death(&self) -> bool {
-        matches!(self, Self::Short(_) | Self::Gone(_))
+        matches!(self, Self::Short(_) | Self::Silent(_) | Self::Gone(_))
     }
 }
 
@@ -55,7 +58,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Corrupt(text) | Self::Short(text) => write!(f, "corrupt {text}"),
-            Self::Stuck(text) => write!(f, "stuck {text}"),
+            Self::Stuck(text) | Self::Silent(text) => write!(f, "stuck {text}"),
             Self::Gone(text) | Self::Error(text) => write!(f, "error {text}"),
         }
     }

@@ -22,6 +22,9 @@ const BUFFER_LEN: usize = 65_536;
 const SLOW_EVERY: u32 = 12;
 const SLOW_SLEEP: Duration = Duration::from_micros(900);
 
+/// How long a socket that was made to block may say `EAGAIN`, where the run is not strict.
+const EXCUSED: Duration = Duration::from_secs(2);
+
 /// Reads one direction of a connection.
 #[derive(Debug)]
 pub(super) struct Receiver<'a> {
@@ -37,6 +40,8 @@ pub(super) struct Receiver<'a> {
     waits: Option<(&'a Waits, u64)>,
     buffer: Vec<u8>,
     reads: u32,
+    /// When it has begun to read in another way, or a connection after another.
+    turned_at: Option<Instant>,
     pipe: Option<(OwnedFd, OwnedFd)>,
 }
 
@@ -59,9 +64,11 @@ impl<'a> Receiver<'a> {
             waits: None,
             buffer: Vec::new(),
             reads: 0,
+            turned_at: None,
             pipe: None,
         };
         this.turn(side.receive, side.wait);
+        this.turned_at = None;
         this
     }
 
@@ -72,6 +79,13 @@ impl<'a> Receiver<'a> {
         self.how = how;
         self.ready = Ready::new(wait, For::Reading);
         self.edge = EdgeReader::new(rule);
+        self.turned_at = Some(Instant::now());
+    }
+
+    /// Its socket has had another connection, and may be joined for that still.
+    pub(super) fn of_reused(mut self, is_reused: bool) -> Self {
+        self.turned_at = is_reused.then(Instant::now);
+        self
     }
 
     /// Counts its waits for a connection.
@@ -86,9 +100,12 @@ impl<'a> Receiver<'a> {
         self
     }
 
-    /// Reads by plain `recv` from now on.
+    /// Reads by plain `recv` from now on, and waits by `poll` where it does not block.
     pub(super) fn be_plain(&mut self) {
         self.how = Receive::Plain(4096);
+        if !self.ready.blocks() {
+            self.ready = Ready::new(Wait::Poll, For::Reading);
+        }
     }
 
     /// Reads so many bytes.
@@ -122,7 +139,33 @@ impl<'a> Receiver<'a> {
         if let Some((waits, number)) = self.waits {
             waits.add(start.elapsed(), number);
         }
-        found.map_err(|fault| fault.timed(start, self.limit))
+        match found {
+            Err(Fault::Stuck(_)) if self.is_excused(start) => self.timed(max),
+            Err(fault) => Err(self.seen(fault.timed(start, self.limit))),
+            found => found,
+        }
+    }
+
+    /// Until when `EAGAIN` is no fault: a joined socket that was made to block, or has another connection, may say it until
+    /// it is a plain one (docs/cut-through.md).
+    pub(super) fn excused_until(&self) -> Option<Instant> {
+        let turned_at = self.turned_at.filter(|_| !self.is_strict && self.ready.blocks());
+        turned_at.map(|at| at + EXCUSED)
+    }
+
+    fn is_excused(&self, start: Instant) -> bool {
+        let is_new = self.excused_until().is_some_and(|until| Instant::now() < until);
+        is_new && start.elapsed() < self.limit / 2
+    }
+
+    /// A fault that is stuck, with what the socket has.
+    fn seen(&self, fault: Fault) -> Fault {
+        let Fault::Stuck(text) = fault else { return fault };
+        let queued = ioctl_fionread(self.socket);
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = recv(self.socket, &mut [0; 4096], flags).map(|(len, _)| len);
+        let text = format!("{text}; FIONREAD {queued:?}, peek {peeked:?}");
+        if peeked == Err(Errno::AGAIN) { Fault::Silent(text) } else { Fault::Stuck(text) }
     }
 
     /// Reads what there is of so many bytes, and then the end or a reset.

@@ -94,6 +94,12 @@ impl Tally {
         assert_eq!((self.right, self.served), (connections, connections), "{self}");
     }
 
+    /// Whether it has no fault.
+    #[must_use]
+    pub const fn is_right(&self) -> bool {
+        self.corrupt.is_empty() && self.stuck.is_empty() && self.errors.is_empty()
+    }
+
     fn read(path: &Path, elapsed: Duration) -> Self {
         let mut tally = Self { elapsed, ..Self::default() };
         let mut waits = AllWaits::default();

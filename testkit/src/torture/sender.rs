@@ -5,14 +5,16 @@ use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rustix::event::PollFlags;
 use rustix::fs::sendfile;
 use rustix::io::{Errno, writev};
+use rustix::net::sockopt::socket_send_buffer_size;
 use rustix::net::{SendFlags, send};
 use rustix::pipe::{SpliceFlags, pipe, splice};
 
 use super::bytes::Stream;
 use super::fault::Fault;
-use super::ready::{For, Ready};
+use super::ready::{For, Ready, wait};
 use super::shape::{Send, Wait};
 
 /// Bytes that one call is given, at most.
@@ -67,9 +69,17 @@ impl<'a> Sender<'a> {
         while self.at < end {
             let start = Instant::now();
             let sent = self.some(end - self.at);
-            self.at += sent.map_err(|fault| fault.timed(start, self.limit))?;
+            self.at += sent.map_err(|fault| self.seen(fault.timed(start, self.limit)))?;
         }
         Ok(())
+    }
+
+    /// A fault that is stuck, with what the socket says.
+    fn seen(&self, fault: Fault) -> Fault {
+        let Fault::Stuck(text) = fault else { return fault };
+        let is_writable = wait(self.socket, PollFlags::OUT, Duration::ZERO).is_ok();
+        let buffer = socket_send_buffer_size(self.socket);
+        Fault::Stuck(format!("{text}; writable {is_writable}, SO_SNDBUF {buffer:?}"))
     }
 
     /// Writes one urgent byte.

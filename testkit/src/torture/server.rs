@@ -160,9 +160,10 @@ impl Server {
         let number = match header {
             Ok(Some(FINISH)) => {
                 let _ = finish.send(());
-                // Counted as open until the process ends.
-                std::thread::park();
-                return;
+                // Counted as open until the process ends. A thread that has had others may be unparked already.
+                loop {
+                    std::thread::park();
+                }
             }
             Ok(Some(number)) => number,
             Ok(None) | Err(Fault::Gone(_)) if self.deaths != Deaths::None => return,
@@ -180,7 +181,7 @@ impl Server {
         };
         let plan = Plan::new(self.common.seed, number, self.mix);
         let set = set_options(&socket, plan.server);
-        let result = set.and_then(|()| self.common.talk(&plan, number, End::Server, socket));
+        let result = set.and_then(|()| self.common.talk(&plan, number, End::Server, socket, false));
         let result = match result {
             Err(fault) if self.deaths != Deaths::None && fault.is_of_death() => Ok(()),
             other => other.map(drop),

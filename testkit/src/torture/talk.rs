@@ -129,9 +129,15 @@ impl Common {
         Sender::new(socket, self.bytes.stream(key), how, self.limit).all(len)
     }
 
-    pub(super) fn be_greeted(&self, socket: &OwnedFd, port: u16, side: Side) -> Result<(), Fault> {
+    pub(super) fn be_greeted(
+        &self,
+        socket: &OwnedFd,
+        port: u16,
+        side: Side,
+        is_reused: bool,
+    ) -> Result<(), Fault> {
         let (key, len) = self.greeting(port);
-        self.receiver(socket, key, side).exact(len)
+        self.receiver(socket, key, side).of_reused(is_reused).exact(len)
     }
 
     fn receiver<'a>(&'a self, socket: &'a OwnedFd, key: u64, side: Side) -> Receiver<'a> {
@@ -146,6 +152,7 @@ impl Common {
         number: u64,
         own: End,
         socket: OwnedFd,
+        is_reused: bool,
     ) -> Result<Option<OwnedFd>, Fault> {
         let key = mix(self.seed, number);
         let (from, to) = if own == End::Client { (DOWN, UP) } else { (UP, DOWN) };
@@ -158,12 +165,14 @@ impl Common {
         }
         let _target = has_signals.then(|| self.signals.target());
         let receiver = self.receiver(&socket, from, side).with_waits(&self.waits, number);
+        let receiver = receiver.of_reused(is_reused);
         let stream = self.bytes.stream(to);
         let mut talk = Talk {
             own,
             socket: &socket,
             wait: side.wait,
             limit: self.limit,
+            is_strict: self.is_strict,
             fits: if plan.has_small_buffers() { 0 } else { FITS },
             // A signal ends `MSG_WAITALL` early.
             receiver: receiver.with_strictness(self.is_strict && !has_signals),
@@ -185,6 +194,7 @@ struct Talk<'a> {
     socket: &'a OwnedFd,
     wait: Wait,
     limit: Duration,
+    is_strict: bool,
     /// Bytes that both ends can send before they read.
     fits: usize,
     receiver: Receiver<'a>,
@@ -262,7 +272,8 @@ impl Talk<'_> {
             Extra::Crowd { by, threads, each } => {
                 let (socket, wait, limit) = (self.socket, self.wait, self.limit);
                 let streams = crowd::streams(bytes, key);
-                let crowd = Crowd { socket, wait, limit, streams, threads, each };
+                let excused_until = self.receiver.excused_until();
+                let crowd = Crowd { socket, wait, limit, streams, threads, each, excused_until };
                 if by == self.own { crowd.send_all() } else { crowd.receive_all() }
             }
             Extra::Urgent { by, before, after, .. } if by == self.own => {
@@ -271,8 +282,11 @@ impl Talk<'_> {
                 self.sender.all(after)
             }
             Extra::Urgent { before, after, inline, .. } => {
-                // `splice` and others stop at an urgent byte for good.
+                // `splice` and others stop at an urgent byte for good, and where a signal is pending `recv` says `EAGAIN` at it,
+                // though there are bytes, so that an edge never comes.
                 self.receiver.be_plain();
+                // Out of band it is not the same in joined sockets: docs/cut-through.md.
+                let inline = inline || !self.is_strict;
                 let set = set_socket_oobinline(self.socket, inline);
                 set.map_err(|errno| Fault::of("setsockopt(SO_OOBINLINE)", 0, errno))?;
                 if inline {

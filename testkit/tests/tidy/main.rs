@@ -61,7 +61,7 @@ const UNSAFE_PATHS: [&str; 6] = [
     "fastpath/src/pool",
     "fastpath/src/ring",
     "vswitch/sys/",
-    "vswitch/cutthrough/src/sys.rs",
+    "vswitch/cutthrough/src/sys",
     "vswitch/cutthrough/src/shared.rs",
 ];
 

@@ -11,10 +11,9 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use vswitch::config::{
-    Ageing, BackendChoice, CgroupPath, Config, ConfigError, Cpus, CutThroughAllow, Dns, DnsServer,
-    Glob, IdlePolicy, IfName, MetricsAddr, Mtu, Multicast, NodeName, SchedulingChoice, Settings,
-    SnatPorts, SocketPath, StateDir, Subnet4, Subnet6, Underlay, Uplink, VxlanChecksum, VxlanPort,
-    Workers,
+    Ageing, BackendChoice, CgroupPath, Config, ConfigError, Cpus, Dns, DnsServer, Glob, IdlePolicy,
+    IfName, MetricsAddr, Mtu, Multicast, NodeName, SchedulingChoice, Settings, SnatPorts,
+    SocketPath, StateDir, Subnet4, Subnet6, Underlay, Uplink, VxlanChecksum, VxlanPort, Workers,
 };
 use vswitch::{Ready, SocketError, Stage};
 use vswitch_api::network::NetworkDetail;
@@ -127,9 +126,6 @@ pub(crate) struct UpArgs {
     /// otherwise
     #[arg(long)]
     cut_through: bool,
-    /// Start cut-through for a trial: `known-faults`, which docs/cut-through.md lists, are not mended yet
-    #[arg(long, value_name = "WHAT", add = complete::words(&["known-faults"]))]
-    cut_through_allow: Option<CutThroughAllow>,
     /// Cgroup (version 2) whose sockets may be cut through [default: the root]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     cut_through_cgroup: Option<CgroupPath>,
@@ -234,7 +230,6 @@ impl UpArgs {
             node: self.node,
             registry: self.registry.map(RegistryArg::url).transpose()?,
             cut_through: self.cut_through.then_some(true),
-            cut_through_allow: self.cut_through_allow,
             cut_through_cgroup: self.cut_through_cgroup,
         };
         Ok(Config::load(said, self.config.as_deref())?)

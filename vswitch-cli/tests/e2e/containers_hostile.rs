@@ -12,8 +12,8 @@ use vswitch_api::port::PortState;
 
 use crate::harness::Host;
 
-/// The end of a switch; an engine may take ten seconds to answer.
-const END_MAX: Duration = Duration::from_secs(5);
+/// The end of a switch, which waits 3 s for requests; an engine may take ten seconds to answer.
+const END_MAX: Duration = Duration::from_secs(7);
 
 /// `nobody`.
 const USER: u32 = 65534;

@@ -4,7 +4,9 @@
 //! form.
 
 mod databases;
+mod half_close;
 mod http;
+mod reuse;
 mod shell;
 mod torture;
 mod unguarded;
@@ -19,10 +21,10 @@ use vswitch_api::stats::CutThroughCounters;
 use crate::harness::{Container, Host};
 
 /// Options of `up` for all of these tests.
-const UP: [&str; 3] = ["--cut-through", "--cut-through-allow", "known-faults"];
+const UP: [&str; 1] = ["--cut-through"];
 
 /// Guards of all of these tests but those without some.
-const GUARDS: &str = "order,bound,splice";
+const GUARDS: &str = "order,bound,splice,ring,refresh";
 
 /// Time limit of a program that moves many bytes or requests.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);

@@ -4,6 +4,8 @@
 
 mod ends;
 mod shown;
+mod small_buffers;
+mod tables;
 
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use crate::harness::{Cgroup, Container, Host};
 
 /// A busy machine included.
 const SOON: Duration = Duration::from_secs(20);
+/// Python can splice, and the programs of these tests do not.
+const GUARDS: &str = "order,bound,ring,refresh";
 const PORT: &str = "7000";
 
 /// Sends back what comes, on any number of connections: `CGROUP PORT`.
@@ -61,19 +65,29 @@ impl Setup {
         Self::with(&["--cut-through"])
     }
 
-    /// A switch with these options; cut-through starts with its known faults.
+    /// A switch with these options.
     #[track_caller]
     fn with(args: &[&str]) -> Self {
+        Self::with_guards(GUARDS, args)
+    }
+
+    /// The same, with other guards.
+    #[track_caller]
+    fn with_guards(guards: &str, args: &[&str]) -> Self {
         let mut setup = Self { host: Host::new(), cgroup: Cgroup::new() };
-        setup.up(args);
+        setup.up_with_guards(guards, args);
         setup
     }
 
     #[track_caller]
     fn up(&mut self, args: &[&str]) {
-        let own = ["--cut-through-allow", "known-faults", "--cut-through-cgroup"];
-        // Python can splice, and these programs do not.
-        self.host.up_with_guards("order,bound", &[&own[..], &[self.cgroup.path()], args].concat());
+        self.up_with_guards(GUARDS, args);
+    }
+
+    #[track_caller]
+    fn up_with_guards(&mut self, guards: &str, args: &[&str]) {
+        let own = ["--cut-through-cgroup", self.cgroup.path()];
+        self.host.up_with_guards(guards, &[&own[..], args].concat());
     }
 
     fn status(&self) -> CutThroughStatus {
@@ -136,7 +150,7 @@ fn doctor_row(host: &Host) -> Value {
 }
 
 #[test]
-fn nothing_is_loaded_until_a_network_asks_and_known_faults_are_allowed() {
+fn nothing_is_loaded_until_a_network_asks() {
     let setup = Setup::with(&[]);
     assert_eq!(setup.status(), CutThroughStatus::default());
     assert_eq!(
@@ -154,31 +168,21 @@ fn nothing_is_loaded_until_a_network_asks_and_known_faults_are_allowed() {
         "{on:?}"
     );
     assert_eq!(setup.cgroup.programs(), 1);
-    // The same without the permission.
-    let mut plain = Host::new();
-    let cgroup = Cgroup::new();
-    plain.up(&["--cut-through", "--cut-through-cgroup", cgroup.path()]);
-    let status = plain.status().cut_through;
-    assert_eq!((status.state, cgroup.programs()), (CutThroughState::Off, 0), "{status:?}");
-    assert!(status.reason.is_some_and(|reason| reason.contains("not finished")));
-    assert!(plain.ok(&["status"]).contains("off: cut-through is not finished"));
-    assert_eq!(doctor_row(&plain)["status"], "warn");
-    let list = plain.vswitch(&["cut-through"]);
-    assert!(list.stderr.contains("known-faults"), "{list}");
-    plain.down();
 }
 
 #[test]
 fn a_cgroup_that_is_none_switches_it_off_and_the_switch_works() {
-    let allowed = ["--cut-through", "--cut-through-allow", "known-faults"];
-    let host = Host::with_switch_args(&[&allowed[..], &["--cut-through-cgroup", "/proc"]].concat());
+    let host = Host::with_switch_args(&["--cut-through", "--cut-through-cgroup", "/proc"]);
     let status = host.status().cut_through;
     assert_eq!(status.state, CutThroughState::Off);
     assert!(status.reason.is_some_and(|reason| reason.contains("/proc")));
     let (a, b) = (host.container("a"), host.container("b"));
     a.ping(b.v4());
     assert_eq!(host.json(&["cut-through"]), serde_json::json!([]));
-    host.fails(&["up", "--cut-through-allow", "much"], &[2], "much");
+    assert!(host.ok(&["status"]).contains("off: "));
+    assert_eq!(doctor_row(&host)["status"], "warn");
+    let list = host.vswitch(&["cut-through"]);
+    assert!(list.stderr.contains("/proc"), "{list}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use testkit::{COMMAND_TIMEOUT, Process, Snapshot, wait_for};
+use testkit::{COMMAND_TIMEOUT, Process, Snapshot, freeze, wait_for};
 
 use crate::harness::Host;
 
@@ -77,9 +77,8 @@ fn down_sees_the_death_of_the_daemon() {
     for is_stopped in [true, false] {
         host.up(&["--uplink", "auto"]);
         let _containers: Vec<_> = (0..8).map(|n| host.container(&format!("c{n}"))).collect();
-        let pid = Pid::from_raw(i32::try_from(host.daemon_pid()).expect("a pid"));
         if is_stopped {
-            kill(pid, Signal::SIGSTOP).expect("it runs");
+            freeze(host.daemon_pid());
         }
         let down = Process::spawn(host.command(&["down"]).stdin(Stdio::null()));
         match is_stopped {

@@ -28,7 +28,12 @@ pub(super) fn host_with_docker(args: &[&str]) -> (Host, Docker) {
 #[track_caller]
 pub(super) fn up(host: &mut Host, docker: &Docker) {
     let api = docker.path("sock").display().to_string();
-    host.up_inside(docker, &["--docker-plugin", "--docker-api", &api]);
+    let cgroup = host.own_cgroup().display().to_string();
+    let cut_through = ["--cut-through-cgroup", &cgroup];
+    host.up_inside(
+        docker,
+        &[&["--docker-plugin", "--docker-api", &api], &cut_through[..]].concat(),
+    );
 }
 
 /// A container that sleeps, with these options of `docker run`.

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use testkit::{HOST4, HOST6, READY_MAX, Remote, wait_for};
+use testkit::{HOST4, HOST6, READY_MAX, Remote, freeze, thaw, wait_for};
 
 use crate::harness::{Container, Host};
 
@@ -92,12 +91,10 @@ fn a_firewall_that_drops_invalid_packets_lets_refusals_pass() {
 /// A daemon that has stopped, one that is killed, and `down`: nobody waits.
 fn the_end(mut host: Host, web: &Container) {
     let _service = web.serve("tcp", web.v4(), 80);
-    let daemon = nix::unistd::Pid::from_raw(host.daemon_pid().cast_signed());
-    let signal = |signal| nix::sys::signal::kill(daemon, signal).expect("a signal");
-    signal(Signal::SIGSTOP);
+    freeze(host.daemon_pid());
     // By the client's second SYN.
     all(&host, &["::1/8080"], "open");
-    signal(Signal::SIGCONT);
+    thaw(host.daemon_pid());
     wait_for("it goes on", READY_MAX, || connect(&host, &["::1/8080"]) == ["open"]);
     host.kill();
     let rules = host.netns().ok(&["nft", "list", "tables"]);

@@ -28,16 +28,20 @@ fn published(port: &Port) -> String {
 fn containers_of_podman_live_on_the_switch() {
     let mut host = Host::new();
     let remote = Remote::new(host.net());
-    host.up(&[]);
+    let cgroup = host.own_cgroup();
+    host.up(&["--cut-through-cgroup", cgroup.to_str().expect("a path")]);
     let mut podman = Podman::new(&host);
     let subnets = json!([{ "subnet": "10.5.0.0/16", "gateway": "10.5.0.254",
         "lease_range": { "start_ip": "10.5.1.1", "end_ip": "10.5.1.255" } }]);
-    let keys = json!({ "subnets": subnets, "options": { "mtu": "1400", "isolate": "true" },
+    let keys = json!({ "subnets": subnets, "options": { "mtu": "1400", "isolate": "true", "cut-through": "true" },
         "network_interface": "pod0", "labels": { "tier": "db" } });
     let blue = podman.create("blue", keys).expect("blue");
     assert_eq!(blue["subnets"][0]["gateway"], "10.5.0.254");
     assert_eq!((&blue["subnets"][1], &blue["network_interface"]), (&Value::Null, &json!("pod0")));
+    let flag = |network: &str| host.json(&["network", "inspect", network])["cut_through"].clone();
+    assert_eq!(flag("blue"), true);
     let green = podman.create("green", json!({ "ipv6_enabled": true, "internal": true }));
+    assert_eq!(flag("green"), false);
     let green = green.expect("green");
     assert!(green["subnets"].as_array().is_some_and(|subnets| subnets.len() == 2), "{green}");
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use testkit::{FAR4, FAR6, HOST4, Netns, wait_for};
+use testkit::{FAR4, FAR6, HOST4, Netns, freeze, thaw, wait_for};
 use vswitch_api::port::PortState;
 
 use crate::harness::Host;
@@ -148,13 +146,12 @@ fn what_is_removed_while_messages_are_lost_is_restored() {
         (0..6000).map(|n| format!("link set flood0 mtu {}\n", 1000 + n % 2)).collect();
     let batch = host.path("flood");
     std::fs::write(&batch, flood).expect("a file");
-    let daemon = Pid::from_raw(host.daemon_pid().cast_signed());
-    kill(daemon, Signal::SIGSTOP).expect("it runs");
+    freeze(host.daemon_pid());
     netns.ok(&["ip", "-batch", &batch.display().to_string()]);
     netns.ok(&["ip", "link", "set", "br0", "down"]);
     netns.ok(&["ip", "link", "set", "br0", "up"]);
     netns.ok(&["ip", "address", "del", &format!("{gateway}/16"), "dev", "br0"]);
     assert!(!has_all(), "{}", permanent());
-    kill(daemon, Signal::SIGCONT).expect("it runs");
+    thaw(host.daemon_pid());
     wait_for("all is there again", SOON, has_all);
 }

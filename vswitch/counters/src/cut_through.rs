@@ -6,7 +6,7 @@ counters! {
     /// Counters of cut-through, since the daemon has started it; all zero while it is off.
     CutThroughCounters {
         connections: Counter "vswitch_cut_through_connections_total" "Connections whose two sockets were joined.";
-        left: Counter "vswitch_cut_through_left_total" "Of these, those that went back to TCP before their end.";
+        left: Counter "vswitch_cut_through_left_total" "Of these, those that have left: plain TCP again, or closed.";
         left_alone: Counter "vswitch_cut_through_left_alone_total" "Connections not joined, since a program may read by splice.";
         full: Counter "vswitch_cut_through_full_total" "Connections not joined, since the table was full.";
         failed: Counter "vswitch_cut_through_failed_total" "Connections not joined, since their sockets could not be had, or the kernel refused.";

@@ -17,7 +17,8 @@
 // condition: what goes through TCP after redirected bytes is read after them.
 //
 // Bound. Redirected bytes are charged to the receiver (`sk_rmem_alloc`). Beyond half the receiver's buffer a send goes
-// through TCP, whose window stops the sender.
+// through TCP, whose window stops the sender. The switch is told of it, and has the sender pause, so that it comes past TCP
+// again (src/bulk.rs). Where a small buffer makes that necessary again and again, the connection leaves.
 //
 // End. Each send and each receive past TCP is counted by its bytes. Once a connection may redirect no more, and all that
 // was sent past TCP has been read, no byte is on its way, and its sockets are taken out of the map.

@@ -62,62 +62,64 @@ static __always_inline u64 allowed_id(struct bpf_sock_ops *ops, const struct tup
 	return 0;
 }
 
-// Remembers an end of an allowed connection. The client is established first.
+// Remembers an end of an allowed connection.
 static __always_inline void remember(struct bpf_sock_ops *ops, u32 is_server)
 {
 	struct tuple t = {};
 	struct bpf_sock *sk = ops->sk;
-	struct connection *connection;
-	struct counters *c = own_counters();
 	struct end *end;
 	u32 side = 0;
 	u64 id;
 
-	if (!sk || !c || is_stopped())
+	if (!sk || is_stopped())
 		return;
 	own_tuple(ops, &t);
 	id = allowed_id(ops, &t, &side);
 	if (!id || side != is_server)
 		return;
-	if (!is_server) {
-		struct connection new = {.id = id, .id_again = id};
-
-		if (bpf_map_update_elem(&connections, &id, &new, BPF_NOEXIST)) {
-			c->full++;
-			return;
-		}
-	}
-	connection = connection_of(id);
-	if (!connection)
-		return;
 	end = bpf_sk_storage_get(&ends, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!end) {
-		bpf_map_delete_elem(&connections, &id);
+	if (!end)
 		return;
-	}
-	*end = (struct end){.id = id, .side = side, .passed_at = bpf_ktime_get_coarse_ns()};
-	connection->ends[side].tuple = t;
-	connection->ends[side].cookie = bpf_get_socket_cookie(ops);
+	// A socket that has had another connection may be joined still, and its user has to be known to let it leave.
+	*end = (struct end){
+		.id = id, .side = side, .passed_at = bpf_ktime_get_coarse_ns(), .tuple = t, .user = end->user};
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-static __always_inline void forget(struct bpf_sock_ops *ops)
+// A closed socket stays joined until its program has read what came past TCP. The switch ends a connection that it was
+// told of.
+static __always_inline void closes(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
 	struct end *end = sk ? bpf_sk_storage_get(&ends, sk, 0, 0) : NULL;
 	struct connection *connection;
 	u64 id;
 
-	if (!end || !end->id)
+	if (!end || !end->id || end->is_closed)
 		return;
 	id = end->id;
-	end->id = 0;
+	end->is_closed = 1;
+	if (!is_in_table(end))
+		return;
 	connection = connection_of(id);
-	// The switch ends one that it was told of, and lets the program at its other end look once more.
 	if (connection && connection->is_ready)
 		let_leave(connection, id);
-	if (!connection || !connection->is_leaving)
+	else if (connection)
 		bpf_map_delete_elem(&connections, &id);
+}
+
+// A socket that has had another connection, and is joined for that still, begins anew: what waits in it is not read.
+static __always_inline void connects(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct end *end = sk ? bpf_sk_storage_get(&ends, sk, 0, 0) : NULL;
+	u64 cookie;
+
+	if (!end || !end->id)
+		return;
+	cookie = bpf_get_socket_cookie(ops);
+	bpf_map_delete_elem(&sockets, &cookie);
+	end->id = 0;
 }
 
 // One end sends no more. Programs that ask FIONREAD or trust edges have to see the end as of plain TCP.
@@ -135,6 +137,9 @@ SEC("sockops")
 int established(struct bpf_sock_ops *ops)
 {
 	switch (ops->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		connects(ops);
+		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		remember(ops, 0);
 		break;
@@ -143,7 +148,7 @@ int established(struct bpf_sock_ops *ops)
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] == BPF_TCP_CLOSE)
-			forget(ops);
+			closes(ops);
 		else if (ops->args[1] != BPF_TCP_ESTABLISHED)
 			half_close(ops);
 		break;

@@ -23,6 +23,7 @@ typedef _Bool bool;
 #define MSG_ZEROCOPY 0x4000000
 #define RCV_SHUTDOWN 1
 #define O_NONBLOCK 04000
+#define SOCK_RCVBUF_LOCK 2
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -34,10 +35,23 @@ typedef struct {
 	s64 counter;
 } atomic64_t;
 
-enum sock_flags { SOCK_ZEROCOPY = 0 };
+enum sock_flags { SOCK_DONE = 1, SOCK_ZEROCOPY = 2 };
+
+struct netns_ipv4 {
+	int sysctl_tcp_rmem[3];
+};
+
+struct net {
+	struct netns_ipv4 ipv4;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
 
 struct sock_common {
 	unsigned long skc_flags;
+	possible_net_t skc_net;
 	atomic64_t skc_cookie;
 };
 
@@ -57,6 +71,7 @@ struct sock {
 	int sk_peek_off;
 	u32 sk_tsflags;
 	u8 sk_shutdown;
+	u8 sk_userlocks : 4;
 	void *sk_user_data;
 	struct {
 		atomic_t rmem_alloc;
@@ -119,6 +134,7 @@ struct pt_regs {
 #define SYSCALL_SENDTO 44
 #define SYSCALL_SENDMSG 46
 #define SYSCALL_SENDMMSG 307
+#define SYSCALL_SPLICE 275
 #elif defined(__TARGET_ARCH_arm64)
 #define SYSCALL_NUMBER(it) ((it)->syscallno)
 #define SYSCALL_ARGUMENT_1(it) ((it)->orig_x0)
@@ -127,6 +143,7 @@ struct pt_regs {
 #define SYSCALL_SENDTO 206
 #define SYSCALL_SENDMSG 211
 #define SYSCALL_SENDMMSG 269
+#define SYSCALL_SPLICE 76
 #endif
 
 extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym;

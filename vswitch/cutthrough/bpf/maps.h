@@ -22,8 +22,8 @@ struct {
 	__type(value, u64);
 } sockets SEC(".maps");
 
-// Connections whose handshake was allowed, by their id. Full is full: nothing is evicted. The switch takes out those that
-// have to leave.
+// Connections whose handshake was allowed, and whose ends are used, by their id. Full is full: nothing is evicted. The
+// switch takes out those that it was told of.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -38,6 +38,15 @@ struct {
 	__type(key, int);
 	__type(value, struct end);
 } ends SEC(".maps");
+
+// Sockets whose send buffer is small, by their cookie.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * CONNECTIONS_MAX);
+	__type(key, u64);
+	__type(value, struct send_buffer);
+} buffers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -84,18 +93,47 @@ static __always_inline struct connection *connection_of(u64 id)
 	return it;
 }
 
-// Tells the switch. False where the ring has no room.
-static __always_inline bool tell(enum event_kind kind, u64 id)
+// `uses` of an end that is there, or was.
+#define IN_TABLE (~0U)
+
+static __always_inline bool is_in_table(struct end *end)
 {
-	struct event event = {.id = id, .kind = kind};
+	return end->uses == IN_TABLE;
+}
+
+// Tells the switch. False where the ring has no room.
+static __always_inline bool tell(enum event_kind kind, u64 id, u32 side)
+{
+	struct event event = {.id = id, .kind = kind, .side = side};
 
 	return !bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }
 
+// Nothing is redirected from now on, but by programs that run. They count their bytes before they look at it.
+static __always_inline bool end_redirects(struct connection *connection)
+{
+	return !__sync_lock_test_and_set(&connection->is_leaving, 1);
+}
+
+// The same, and the switch is told.
 static __always_inline void let_leave(struct connection *connection, u64 id)
 {
-	if (!connection->is_leaving && tell(EVENT_LEAVE, id))
-		connection->is_leaving = 1;
+	u32 zero = 0;
+	struct watch *it = bpf_map_lookup_elem(&watch, &zero);
+
+	if (end_redirects(connection) && !tell(EVENT_LEAVE, id, 0) && it)
+		*(volatile u64 *)&it->is_lost = 1;
+}
+
+// Ends redirects, for the switch.
+SEC("syscall")
+int leave(struct leave *of)
+{
+	struct connection *connection = connection_of(of->id);
+
+	if (connection)
+		end_redirects(connection);
+	return 0;
 }
 
 #endif

@@ -10,7 +10,7 @@ int joined(struct bpf_iter__sockmap *it)
 	struct sk_psock *psock;
 	struct tcp_sock *tcp;
 	struct end *end;
-	u64 user_data;
+	u64 user_data, done;
 	u32 copied;
 
 	if (!sk)
@@ -20,15 +20,18 @@ int joined(struct bpf_iter__sockmap *it)
 		return 0;
 	report.cookie = sk->__sk_common.skc_cookie.counter;
 	report.id = end->id, report.side = end->side;
-	report.read_at = end->read_at, report.user = end->user;
-	report.sent = end->sent;
+	report.tries = end->tries, report.waits = end->waits, report.user = end->user;
 	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
 	// Receives move `copied_seq` before they are counted, so what was read past TCP is never overstated.
 	report.taken = *(volatile u32 *)&end->taken;
 	copied = *(volatile u32 *)&tcp->copied_seq;
+	done = 1ULL << bpf_core_enum_value(enum sock_flags, SOCK_DONE);
+	report.is_tcp_unread = *(volatile u32 *)&tcp->rcv_nxt != copied;
+	// The FIN has a number, and is no byte.
+	if (sk->__sk_common.skc_flags & done && !report.is_tcp_unread)
+		copied--;
 	if (end->reads)
 		report.taken -= copied - end->start;
-	report.is_tcp_unread = *(volatile u32 *)&tcp->rcv_nxt != copied;
 	report.is_tcp_sending = tcp->snd_una != tcp->write_seq;
 	user_data = (u64)sk->sk_user_data & ~7ULL;
 	psock = bpf_rdonly_cast((void *)user_data, bpf_core_type_id_kernel(struct sk_psock));

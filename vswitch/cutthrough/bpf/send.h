@@ -16,16 +16,17 @@ static __always_inline int held(struct end *end, enum held_back why)
 		end->passed_at = bpf_ktime_get_coarse_ns();
 	if (it && !*(volatile u64 *)&it->is_on) {
 		it->is_on = 1;
-		tell(EVENT_HELD, 0);
+		if (!tell(EVENT_HELD, 0, 0))
+			it->is_on = 0;
 	}
 	return SK_PASS;
 }
 
 // As above, and the connection goes back to TCP for good.
-static __always_inline int held_for_good(struct connection *connection, struct end *end)
+static __always_inline int held_for_good(struct connection *connection, struct end *end, enum held_back why)
 {
 	let_leave(connection, end->id);
-	return held(end, HELD_OPTION);
+	return held(end, why);
 }
 
 // Options of the two sockets that the kernel serves only for bytes that come through TCP, and receives that block: the
@@ -41,6 +42,23 @@ static __always_inline bool has_options(struct tcp_sock *sender, struct tcp_sock
 	       is_blocking(from) || is_blocking(to);
 }
 
+// A sender that fills its buffer whenever there is room in it always has bytes in TCP once it has some, and does not come
+// past it again by itself. One that fills half the receiver's buffer is probably one.
+static __always_inline int held_in_a_row(struct end *end, enum held_back why)
+{
+	bool is_first = !end->waits++, is_long = end->waits % WAITS == 0;
+	u64 now;
+
+	if (why == HELD_BOUND ? !is_first : !is_long)
+		return held(end, why);
+	now = bpf_ktime_get_coarse_ns();
+	if (now - end->told_at >= TOLD_AGAIN) {
+		end->told_at = now;
+		tell(EVENT_BULK, end->id, end->side);
+	}
+	return held(end, why);
+}
+
 static __always_inline u32 unread_memory(struct sock *reader)
 {
 	return reader->sk_backlog.rmem_alloc.counter;
@@ -52,6 +70,29 @@ static __always_inline u32 unread_memory(struct sock *reader)
 static __always_inline bool has_room(struct sock *reader)
 {
 	return unread_memory(reader) <= (u32)reader->sk_rcvbuf / 2;
+}
+
+// Whether the kernel does not make the buffer larger: its size was set (SO_RCVBUF), or is the largest one.
+static __always_inline bool is_fixed(struct sock *reader)
+{
+	return BPF_CORE_READ_BITFIELD(reader, sk_userlocks) & SOCK_RCVBUF_LOCK ||
+	       reader->sk_rcvbuf >= reader->__sk_common.skc_net.net->ipv4.sysctl_tcp_rmem[2];
+}
+
+// Counts that the receiver's buffer is full, and says whether it is too small for this sender. Only the first send that
+// waits for room counts, until one goes past TCP again.
+static __always_inline bool count_full(struct end *end, struct sock *reader, u32 past)
+{
+	u64 now = bpf_ktime_get_coarse_ns();
+	bool is_again;
+
+	if (end->waits)
+		return false;
+	is_again = (u32)(past - end->full_bytes) < FULL_AFTER && now - end->full_at < FULL_WITHIN && is_fixed(reader);
+	end->full_bytes = past;
+	end->full_at = now;
+	end->full_times = is_again ? end->full_times + 1 : 0;
+	return end->full_times >= FULL_TIMES;
 }
 
 SEC("sk_msg")
@@ -66,7 +107,7 @@ int cut_through(struct sk_msg_md *msg)
 	u64 cookie, address;
 	u32 side, size = msg->size;
 
-	if (!end || !end->id)
+	if (!end || !end->id || end->is_closed)
 		return held(end, HELD_CLOSED);
 	side = end->side & 1;
 	connection = connection_of(end->id);
@@ -78,9 +119,9 @@ int cut_through(struct sk_msg_md *msg)
 		return held(end, HELD_CLOSED);
 	if (end->is_urgent || is_urgent()) {
 		end->is_urgent = 1;
-		return held_for_good(connection, end);
+		return held_for_good(connection, end, HELD_OPTION);
 	}
-	if (!address)
+	if (address <= READER_SOON)
 		return held(end, HELD_READER);
 	if (is_stopped())
 		return held(end, HELD_STOPPED);
@@ -93,20 +134,27 @@ int cut_through(struct sk_msg_md *msg)
 	if (((struct sock *)reader)->__sk_common.skc_cookie.counter != cookie)
 		return held(end, HELD_CLOSED);
 	if (settings.guards_order && *(volatile u32 *)&reader->copied_seq != sender->write_seq)
-		return held(end, HELD_ORDER);
+		return held_in_a_row(end, HELD_ORDER);
 	if (has_options(sender, reader))
-		return held_for_good(connection, end);
-	if (settings.guards_bound && !has_room((struct sock *)reader))
-		return held(end, HELD_BOUND);
+		return held_for_good(connection, end, HELD_OPTION);
+	if (settings.guards_bound && !has_room((struct sock *)reader)) {
+		if (count_full(end, (struct sock *)reader, me->bytes))
+			return held_for_good(connection, end, HELD_BOUND);
+		return held_in_a_row(end, HELD_BOUND);
+	}
 	if (bpf_ktime_get_coarse_ns() - end->passed_at > settings.refresh && !unread_memory((struct sock *)reader))
 		return held(end, HELD_REFRESH);
 	if (((struct sock *)reader)->sk_shutdown & RCV_SHUTDOWN ||
 	    *(volatile s64 *)&((struct sock *)reader)->__sk_common.skc_cookie.counter != cookie)
 		return held(end, HELD_CLOSED);
-	if (bpf_msg_redirect_hash(msg, &sockets, &cookie, BPF_F_INGRESS) != SK_PASS)
+	// Before the last look, so that they are known to whoever has let it leave.
+	__sync_fetch_and_add(&me->bytes, size);
+	if (*(volatile u32 *)&connection->is_leaving ||
+	    bpf_msg_redirect_hash(msg, &sockets, &cookie, BPF_F_INGRESS) != SK_PASS) {
+		__sync_fetch_and_add(&me->bytes, -(u64)size);
 		return held(end, HELD_CLOSED);
-	end->sent += size;
-	me->bytes += size;
+	}
+	end->waits = 0;
 	c = own_counters();
 	if (c)
 		c->sends++, c->bytes += size;

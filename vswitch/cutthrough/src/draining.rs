@@ -21,10 +21,10 @@ const UNSEEN: Duration = Duration::from_secs(2);
 /// The two sockets of a connection: the client's, and the server's.
 pub(crate) type Pair = [Option<Report>; 2];
 
-/// Reports by connection, but for sockets that are closed.
+/// Reports by connection.
 pub(crate) fn pairs(reports: &[Report]) -> HashMap<u64, Pair> {
     let mut pairs = HashMap::<u64, Pair>::new();
-    for report in reports.iter().filter(|it| it.id != 0) {
+    for report in reports {
         pairs.entry(report.id).or_default()[usize::from(report.is_server)] = Some(*report);
     }
     pairs
@@ -38,8 +38,8 @@ pub(crate) struct Draining(HashMap<u64, [End; 2]>);
 #[derive(Debug, Clone, Copy)]
 struct End {
     socket: Socket,
-    /// What it has sent past TCP, which is no more to change.
-    sent: Option<u32>,
+    /// What was sent to it past TCP.
+    sent: u32,
     /// Since when nothing was seen waiting in it.
     quiet_since: Option<Duration>,
     /// It is a plain TCP socket again.
@@ -47,11 +47,21 @@ struct End {
 }
 
 impl Draining {
-    /// To be called when [`JoinedSockets::end_redirects`] is through.
-    pub(crate) fn add(&mut self, id: u64, sockets: [Socket; 2]) {
+    /// A connection whose redirects have ended, with the bytes that each end has sent past
+    /// TCP.
+    pub(crate) fn add(&mut self, id: u64, sockets: [Socket; 2], sent: [u32; 2]) {
         self.0.entry(id).or_insert_with(|| {
-            sockets.map(|socket| End { socket, sent: None, quiet_since: None, is_out: false })
+            std::array::from_fn(|side| End {
+                socket: sockets[side],
+                sent: sent[1 - side],
+                quiet_since: None,
+                is_out: false,
+            })
         });
+    }
+
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.0.contains_key(&id)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -59,23 +69,19 @@ impl Draining {
     }
 
     /// Takes out the sockets that are through. Gives those that are plain TCP sockets now, also those that the kernel has
-    /// taken out since they are closed, and the number of connections that have left.
+    /// taken out since they are closed, and the connections that have left.
     pub(crate) fn take_out(
         &mut self,
         joined: &JoinedSockets,
         pairs: &HashMap<u64, Pair>,
         now: Duration,
-    ) -> (Vec<Socket>, usize) {
-        let (mut out, before) = (Vec::new(), self.0.len());
+    ) -> (Vec<Socket>, Vec<u64>) {
+        let (mut out, mut left) = (Vec::new(), Vec::new());
         self.0.retain(|id, ends| {
             let pair = pairs.get(id).copied().unwrap_or_default();
-            for (end, report) in ends.iter_mut().zip(pair) {
-                end.sent = end.sent.or(report.map(|it| it.sent));
-            }
-            let sent = ends.map(|end| end.sent);
             for (side, end) in ends.iter_mut().enumerate().filter(|(_, end)| !end.is_out) {
                 end.is_out = match &pair[side] {
-                    Some(report) => end.is_through(report, sent[1 - side], now),
+                    Some(report) => end.is_through(report, now),
                     None => true,
                 };
                 if end.is_out {
@@ -85,27 +91,26 @@ impl Draining {
                     out.push(end.socket);
                 }
             }
-            ends.iter().any(|end| !end.is_out)
+            let stays = ends.iter().any(|end| !end.is_out);
+            if !stays {
+                left.push(*id);
+            }
+            stays
         });
-        (out, before - self.0.len())
+        (out, left)
     }
 }
 
 impl End {
-    /// Whether no redirected byte waits in it or is on its way to it. A socket that was closed before sends none.
-    fn is_through(&mut self, report: &Report, other_sent: Option<u32>, now: Duration) -> bool {
+    /// Whether no redirected byte waits in it or is on its way to it.
+    fn is_through(&mut self, report: &Report, now: Duration) -> bool {
         if report.is_unread {
             self.quiet_since = None;
             return false;
         }
         let since = *self.quiet_since.get_or_insert(now);
-        has_read(report, other_sent) || now - since >= UNSEEN
+        self.sent == report.taken || now - since >= UNSEEN
     }
-}
-
-/// Whether a program has read all that was sent to it past TCP.
-pub(crate) fn has_read(report: &Report, other_sent: Option<u32>) -> bool {
-    other_sent.is_none_or(|sent| sent == report.taken)
 }
 
 #[cfg(test)]
@@ -113,43 +118,34 @@ mod tests {
     use super::*;
     use crate::layout::User;
 
-    fn report(id: u64, is_server: bool, sent: u32, taken: u32) -> Report {
+    fn report(id: u64, is_server: bool, taken: u32) -> Report {
         let cookie = id * 2 + u64::from(is_server);
-        let user = User::default();
-        Report {
-            cookie,
-            id,
-            read_at: 0,
-            user,
-            is_server,
-            sent,
-            taken,
-            is_unread: false,
-            is_tcp_unread: false,
-            is_tcp_sending: false,
-        }
+        Report { cookie, id, is_server, taken, ..Report::default() }
     }
 
     #[test]
     fn a_socket_is_through_when_all_is_read_that_the_other_has_sent() {
         let second = Duration::from_secs(1);
         let socket = Socket { cookie: 1, user: User::default() };
-        let mut end = End { socket, sent: None, quiet_since: None, is_out: false };
-        let report = report(1, true, 5, 7);
-        assert!(end.is_through(&report, Some(7), second));
-        assert!(end.is_through(&report, None, second), "the other one is closed");
-        assert!(!end.is_through(&report, Some(8), second), "a byte is on its way");
-        let unread = Report { is_unread: true, ..report };
-        assert!(!end.is_through(&unread, Some(8), 2 * second));
-        assert!(!end.is_through(&report, Some(8), 3 * second));
-        assert!(end.is_through(&report, Some(8), 5 * second), "the count is wrong");
+        let end = |sent| End { socket, sent, quiet_since: None, is_out: false };
+        let report = report(1, true, 7);
+        assert!(end(7).is_through(&report, second));
+        for sent in [8, 0] {
+            let mut end = end(sent);
+            assert!(!end.is_through(&report, second), "a byte may be on its way");
+            let unread = Report { is_unread: true, ..report };
+            assert!(!end.is_through(&unread, 2 * second));
+            assert!(!end.is_through(&report, 3 * second));
+            assert!(end.is_through(&report, 5 * second), "the count is wrong");
+        }
     }
 
     #[test]
-    fn a_closed_socket_is_of_no_pair() {
-        let reports = [report(1, false, 1, 2), report(0, false, 3, 4), report(1, true, 5, 6)];
+    fn reports_are_paired_by_connection() {
+        let reports = [report(1, false, 2), report(2, false, 4), report(1, true, 6)];
         let pairs = pairs(&reports);
-        assert_eq!(pairs.len(), 1);
+        assert_eq!(pairs.len(), 2);
         assert_eq!(pairs[&1], [Some(reports[0]), Some(reports[2])]);
+        assert_eq!(pairs[&2], [Some(reports[1]), None]);
     }
 }

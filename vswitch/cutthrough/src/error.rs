@@ -36,12 +36,6 @@ pub enum Error {
     /// The trial over loopback has shown that this kernel cannot do it.
     #[error("this kernel cannot: {0}")]
     Trial(&'static str),
-    /// It may not start with what is known.
-    #[error(
-        "cut-through is not finished: a program that shuts down its direction before it has read all may lose bytes \
-         (docs/cut-through.md); `--cut-through-allow known-faults` starts it for a trial"
-    )]
-    KnownFaults,
     /// Programs of another version of this switch still carry connections.
     #[error(
         "programs of another version still carry {0} sockets: they go away when those are closed"

@@ -1,19 +1,14 @@
 //! The joined sockets in the kernel: listed, put in, taken out.
 
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use libbpf_rs::{Iter, Link, MapCore, MapFlags, MapHandle, Object};
-use rustix::thread::{MembarrierCommand, membarrier};
 
-use crate::Error;
 use crate::borrow::Borrowed;
 use crate::layout::{CONNECTION_BYTES, Connection, Report};
 use crate::load::{named_map, named_program};
-
-/// How long programs can still run that have found what was deleted, where the kernel cannot be asked.
-const PROGRAMS_END: Duration = Duration::from_millis(200);
+use crate::{Error, sys};
 
 /// The maps of sockets and connections, and the program that lists the sockets.
 #[derive(Debug)]
@@ -21,6 +16,8 @@ pub(crate) struct JoinedSockets {
     sockets: MapHandle,
     connections: MapHandle,
     list: Link,
+    /// The program that ends the redirects of a connection.
+    leave: OwnedFd,
 }
 
 impl JoinedSockets {
@@ -28,7 +25,13 @@ impl JoinedSockets {
         let own = |name| MapHandle::try_from(&named_map(object, name)?).map_err(unlisted());
         let sockets = own("sockets")?;
         let list = named_program(object, "joined")?.attach_iter(sockets.as_fd());
-        Ok(Self { connections: own("connections")?, list: list.map_err(unlisted())?, sockets })
+        let leave = named_program(object, "leave")?.as_fd().try_clone_to_owned();
+        let leave = leave.map_err(|error| Error::Kernel {
+            step: "the program that ends redirects cannot be had",
+            reason: error.to_string(),
+        })?;
+        let list = list.map_err(unlisted())?;
+        Ok(Self { connections: own("connections")?, list, sockets, leave })
     }
 
     /// All joined sockets.
@@ -39,7 +42,7 @@ impl JoinedSockets {
         Ok(bytes.chunks_exact(Report::BYTES).filter_map(Report::read).collect())
     }
 
-    /// A connection that may redirect.
+    /// A connection that may redirect, or is on its way back to TCP.
     pub(crate) fn connection(&self, id: u64) -> Option<Connection> {
         let found = self.connections.lookup(&id.to_ne_bytes(), MapFlags::ANY).ok().flatten()?;
         Connection::read(&found).filter(|_| found.len() == CONNECTION_BYTES)
@@ -65,15 +68,20 @@ impl JoinedSockets {
         let _ = self.sockets.delete(&cookie.to_ne_bytes());
     }
 
-    /// Nothing is redirected in these connections from now on: programs that have begun before have ended.
+    /// Forgets a connection that redirects no more.
+    pub(crate) fn forget(&self, id: u64) {
+        // One that was closed may be out already.
+        let _ = self.connections.delete(&id.to_ne_bytes());
+    }
+
+    /// Programs that begin from now on redirect nothing in these connections.
     pub(crate) fn end_redirects(&self, ids: impl IntoIterator<Item = u64>) {
         for id in ids {
-            // One that is closed is out already.
-            let _ = self.connections.delete(&id.to_ne_bytes());
-        }
-        // It waits for a grace period of RCU, and so for programs that run. nohz_full forbids it.
-        if membarrier(MembarrierCommand::Global).is_err() {
-            std::thread::sleep(PROGRAMS_END);
+            let ended = sys::run(self.leave.as_fd(), &mut id.to_ne_bytes());
+            // A connection that is not known redirects nothing, either.
+            if ended.is_err() {
+                self.forget(id);
+            }
         }
     }
 }

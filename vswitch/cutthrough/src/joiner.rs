@@ -4,11 +4,12 @@
 //! handshake allowed --(16 plain reads; both users known)--> ready --(both do not block, ...)--> joined
 //!                                                                                                 |
 //! plain TCP again <--(all redirected bytes are read)-- leaving <--(urgent data, other reads,------+
-//!                                                                  a stalled reader, detach, down)
+//!                                                                  a stalled reader, too small a buffer,
+//!                                                                  detach, down)
 //! ```
 //!
 //! The thread sleeps until the programs tell something. While sends are held back it looks at the joined sockets every
-//! few milliseconds ([`Stalled`]), and never for more than a part of its time.
+//! few milliseconds ([`Stalled`]), and never for more than a part of a processor.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -25,23 +26,18 @@ use libbpf_rs::{MapHandle, Object, RingBufferBuilder};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::borrow::{Borrowed, wake};
-use crate::clock::monotonic;
+use crate::bulk::BulkSenders;
+use crate::clock::{monotonic, worked};
 use crate::draining::{Draining, pairs};
+use crate::grace::Grace;
 use crate::joined::JoinedSockets;
-use crate::layout::{Connection, Counters, Event, Report};
+use crate::layout::{Connection, Counters, Event, Report, Socket};
 use crate::load::named_map;
+use crate::pace::Pace;
 use crate::shared::Words;
 use crate::splice::Splicers;
 use crate::stalled::Stalled;
 use crate::{Error, Guards, sys};
-
-/// Time between two looks, and the longest one while nothing changes.
-const LOOK: Duration = Duration::from_millis(5);
-const LOOK_MAX: Duration = Duration::from_millis(80);
-/// A look takes at most this part of the time.
-const PART: u32 = 20;
-/// Looks without waiting bytes until the programs have to say again that they hold sends back.
-const QUIET: u32 = 4;
 
 /// What others ask the thread.
 enum Ask {
@@ -88,20 +84,22 @@ impl Joiner {
         let (ask, asked) = channel();
         let events = MapHandle::try_from(&named_map(object, "events")?);
         let events = events.map_err(Error::kernel("the events of the programs cannot be read"))?;
-        let watch = Words::of_map(named_map(object, "watch")?.as_fd(), 1)?;
+        let buffers = MapHandle::try_from(&named_map(object, "buffers")?);
+        let buffers = buffers.map_err(Error::kernel("the notes of send buffers cannot be had"))?;
+        let bulk = BulkSenders::new(buffers).map_err(failed)?;
+        let watch = Words::of_map(named_map(object, "watch")?.as_fd(), 2)?;
         let work = Work {
             shared: Arc::clone(&shared),
             joined: JoinedSockets::new(object)?,
+            grace: Grace::new()?,
             watch,
             asked,
             splicers: guards.splice.then(Splicers::default),
             draining: Draining::default(),
             stalled: Stalled::default(),
-            is_watching: true,
-            quiet: 0,
-            next_look: Duration::ZERO,
-            pause: LOOK,
-            reports: Vec::new(),
+            bulk,
+            has_joined: true,
+            pace: Pace::default(),
             ending: None,
         };
         let thread = std::thread::Builder::new()
@@ -125,7 +123,8 @@ impl Joiner {
     pub(crate) fn leave_all(&self, patience: Duration) -> usize {
         let (answer, answered) = sync_channel(1);
         self.ask(Ask::LeaveAll(monotonic() + patience, answer));
-        answered.recv().unwrap_or(0)
+        // A thread that has ended has let nothing leave.
+        answered.recv().unwrap_or(1)
     }
 
     /// Adds what the thread has counted.
@@ -167,17 +166,16 @@ fn count(counter: &AtomicU64, more: u64) {
 struct Work {
     shared: Arc<Shared>,
     joined: JoinedSockets,
+    grace: Grace,
     watch: Words,
     asked: Receiver<Ask>,
     splicers: Option<Splicers>,
     draining: Draining,
     stalled: Stalled,
-    is_watching: bool,
-    quiet: u32,
-    next_look: Duration,
-    pause: Duration,
-    /// What was seen at the last look.
-    reports: Vec<Report>,
+    bulk: BulkSenders,
+    /// There may be joined sockets.
+    has_joined: bool,
+    pace: Pace,
     ending: Option<(Duration, SyncSender<usize>)>,
 }
 
@@ -194,31 +192,52 @@ impl Work {
             return;
         }
         let Ok(ring) = rings.build() else { return };
+        self.take_over();
         let ring_ready = sys::ready(&ring);
         loop {
             self.wait(ring_ready);
             let _ = ring.consume();
             let told = std::mem::take(&mut *told.borrow_mut());
             self.events(&told);
+            // The ring had no room for some.
+            if self.watch.all()[1].swap(0, Ordering::AcqRel) != 0 {
+                self.leave_all_leaving();
+            }
             if !self.answers() {
                 return;
             }
             let now = monotonic();
-            if self.has_to_look() && now >= self.next_look {
+            if self.has_to_look() && now >= self.pace.next() {
+                let before = worked();
                 self.look(now);
-                let end = monotonic();
-                self.next_look = end + self.pause.max((end - now) * PART);
+                self.pace.rest(monotonic(), worked() - before, self.bulk.is_any());
             }
         }
     }
 
+    /// What a former switch has left: its joined sockets, and connections that it was about to let leave.
+    fn take_over(&mut self) {
+        self.pace.watch_closely(monotonic());
+        self.bulk.take_over();
+        self.look(monotonic());
+        self.leave_all_leaving();
+    }
+
+    fn leave_all_leaving(&mut self) {
+        let ids = self.joined.connections(|it| it.is_leaving);
+        self.leave(&ids);
+    }
+
     fn has_to_look(&self) -> bool {
-        self.is_watching || !self.draining.is_empty() || self.ending.is_some()
+        self.has_joined && self.pace.is_watching(monotonic())
+            || !self.draining.is_empty()
+            || self.ending.is_some()
+            || self.bulk.is_any()
     }
 
     /// Until the programs or others want something, or it is time to look.
     fn wait(&self, ring: BorrowedFd<'_>) {
-        let left = self.next_look.saturating_sub(monotonic());
+        let left = self.pace.next().saturating_sub(monotonic());
         let limit = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
         let mut fds = [
             PollFd::from_borrowed_fd(ring, PollFlags::IN),
@@ -234,7 +253,8 @@ impl Work {
             match *event {
                 Event::Ready(id) => self.join(id),
                 Event::Leave(id) => leave.push(id),
-                Event::ThroughTcp => self.watch_closely(),
+                Event::ThroughTcp => self.pace.watch_closely(monotonic()),
+                Event::Bulk { id, is_server } => self.make_pause(id, is_server),
             }
         }
         self.leave(&leave);
@@ -263,10 +283,11 @@ impl Work {
         }
         let Some(connection) = self.joined.connection(id) else { return };
         // What TCP has brought or brings is not announced by the programs.
-        self.watch_closely();
+        self.pace.watch_closely(monotonic());
         match self.try_join(id, &connection) {
             Ok(true) => {
                 self.shared.joined().insert(id);
+                self.has_joined = true;
                 count(&self.shared.counts.connections, 1);
             }
             Ok(false) => count(&self.shared.counts.left_alone, 1),
@@ -288,6 +309,11 @@ impl Work {
         if sockets.iter().any(Borrowed::is_blocking) {
             return Ok(false);
         }
+        // A socket that was disconnected may have another connection by now.
+        let connection = self.joined.connection(id);
+        if connection.is_none_or(|it| it.is_leaving) || self.draining.has(id) {
+            return Ok(false);
+        }
         for (end, socket) in ends.into_iter().zip(&sockets) {
             if let Err(error) = self.joined.put(end.cookie, socket) {
                 self.joined.take_out(client.cookie);
@@ -295,32 +321,49 @@ impl Work {
                 return Err(io::Error::other(error));
             }
         }
-        // A socket that was disconnected meanwhile may have another connection by now.
-        let is_still = self.joined.connection(id).is_some_and(|it| !it.is_leaving);
-        if !is_still {
-            for (end, socket) in ends.into_iter().zip(&sockets) {
-                self.joined.take_out(end.cookie);
-                let _ = socket.wake();
+        Ok(true)
+    }
+
+    /// Has a sender pause that does not come past TCP otherwise.
+    fn make_pause(&mut self, id: u64, is_server: bool) {
+        let connection = self.joined.connection(id).filter(|it| !it.is_leaving);
+        if let Some(connection) = connection
+            && self.ending.is_none()
+        {
+            let now = monotonic();
+            if self.bulk.shrink(connection.sockets()[usize::from(is_server)], now) {
+                self.pace.watch_closely(now);
             }
         }
-        Ok(is_still)
     }
 
     fn leave(&mut self, ids: &[u64]) {
         if ids.is_empty() {
             return;
         }
-        let found = ids.iter().filter_map(|&id| Some((id, self.joined.connection(id)?)));
-        let found: Vec<_> = found.collect();
-        self.joined.end_redirects(ids.iter().copied());
-        for (id, connection) in found {
-            self.draining.add(id, connection.sockets());
+        let (joined, plain): (Vec<u64>, Vec<u64>) = {
+            let joined = self.shared.joined();
+            ids.iter().copied().partition(|id| joined.contains(id))
+        };
+        plain.into_iter().for_each(|id| self.joined.forget(id));
+        if joined.is_empty() {
+            return;
+        }
+        self.joined.end_redirects(joined.iter().copied());
+        self.grace.wait();
+        for id in joined {
+            if let Some(connection) = self.joined.connection(id) {
+                self.draining.add(id, connection.sockets(), connection.sent());
+            }
         }
     }
 
     /// Looks at all joined sockets.
     fn look(&mut self, now: Duration) {
-        let Ok(reports) = self.joined.reports() else { return };
+        // A list is a walk through a large table.
+        let reports = if self.has_joined { self.joined.reports() } else { Ok(Vec::new()) };
+        let Ok(reports) = reports else { return self.cannot_list(now) };
+        self.has_joined = !reports.is_empty();
         let pairs = pairs(&reports);
         for (id, pair) in &pairs {
             // One whose other end is closed has nothing more to redirect, nor has anybody at the end.
@@ -328,19 +371,18 @@ impl Work {
                 && (other.is_none() || self.ending.is_some())
             {
                 let sockets = pair.map(|it| it.as_ref().unwrap_or(one).socket());
-                self.draining.add(*id, sockets);
+                // Nothing was sent to a socket that has had another connection before, and is in the map for that.
+                let sent = self.joined.connection(*id).map_or([0, 0], |it| it.sent());
+                self.draining.add(*id, sockets, sent);
             }
         }
-        if self.ending.is_some() {
-            let is_closed = |it: &&Report| it.id == 0 && !it.is_unread;
-            reports.iter().filter(is_closed).for_each(|it| self.joined.take_out(it.cookie));
-        }
         let (out, left) = self.draining.take_out(&self.joined, &pairs, now);
-        count(&self.shared.counts.left, left as u64);
-        // FIONREAD may have missed bytes of TCP until now.
-        for socket in out {
-            let _ = wake(socket);
-        }
+        count(&self.shared.counts.left, left.len() as u64);
+        left.into_iter().for_each(|id| self.joined.forget(id));
+        out.into_iter().for_each(|socket| self.wake_plain(socket, &reports));
+        let staying: Vec<Report> =
+            reports.iter().filter(|it| !self.draining.has(it.id)).copied().collect();
+        self.bulk.look(&staying, now);
         let stalled = self.stalled.find(&reports, now);
         let woken = stalled.iter().filter(|report| wake(report.socket()).is_ok()).count();
         count(&self.shared.counts.woken, woken as u64);
@@ -353,27 +395,26 @@ impl Work {
             let _ = answer.send(reports.len());
             self.ending = None;
         }
-        self.rest(reports);
-    }
-
-    const fn watch_closely(&mut self) {
-        self.is_watching = true;
-        self.quiet = 0;
-        self.pause = LOOK;
-    }
-
-    /// Looks less often while nothing changes, and no more after some looks without bytes in TCP. The programs have to
-    /// tell again then that they hold sends back; what they held before that is seen by the looks that follow.
-    fn rest(&mut self, reports: Vec<Report>) {
-        let is_quiet = self.draining.is_empty()
-            && !reports.iter().any(|it| it.is_tcp_unread || it.is_tcp_sending);
-        self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
-        if self.quiet == QUIET {
+        let is_busy = !self.draining.is_empty() || self.bulk.is_any();
+        if self.pace.looked(reports, is_busy, now) {
             self.watch.all()[0].store(0, Ordering::Relaxed);
         }
-        self.is_watching &= self.quiet < 2 * QUIET;
-        let is_same = reports == self.reports;
-        self.pause = if is_same && !is_quiet { LOOK_MAX.min(self.pause * 2) } else { LOOK };
-        self.reports = reports;
+    }
+
+    /// Lets the program of a socket that has left look once more: FIONREAD may have missed bytes of TCP until now.
+    fn wake_plain(&self, socket: Socket, reports: &[Report]) {
+        let report = reports.iter().find(|it| it.cookie == socket.cookie);
+        let _ = wake(report.map_or(socket, Report::socket));
+    }
+
+    /// What remains to be done where the sockets cannot be listed.
+    fn cannot_list(&mut self, now: Duration) {
+        self.bulk.end_all(now);
+        if let Some((until, answer)) = &self.ending
+            && now > *until
+        {
+            let _ = answer.send(1);
+            self.ending = None;
+        }
     }
 }

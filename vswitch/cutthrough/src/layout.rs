@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
 
 /// Version of the layout: programs of another one cannot be adopted.
-pub(crate) const LAYOUT_VERSION: u64 = 2;
+pub(crate) const LAYOUT_VERSION: u64 = 5;
 /// Buckets of the table of allowed handshakes, a power of two.
 pub(crate) const ALLOWED_BUCKETS: usize = 4096;
 /// Ends in a bucket.
 pub(crate) const ALLOWED_WAYS: usize = 4;
+/// Connections that the programs can remember at a time.
+pub const CONNECTIONS_MAX: usize = 65536;
 /// Words of 8 bytes of an allowed end.
 pub(crate) const ALLOWED_WORDS: usize = 9;
 /// Bytes of a connection.
@@ -148,6 +150,11 @@ impl Connection {
         self.ends().map(|end| Socket { cookie: end.cookie, user: end.user })
     }
 
+    /// Bytes that each end has sent past TCP, modulo 2^32.
+    pub(crate) fn sent(&self) -> [u32; 2] {
+        self.ends().map(|end| end.bytes as u32)
+    }
+
     /// Both ends.
     pub(crate) const fn ends(&self) -> [&ConnectionEnd; 2] {
         [&self.client, &self.server]
@@ -155,17 +162,15 @@ impl Connection {
 }
 
 /// A joined socket, as the programs see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) cookie: u64,
-    /// Its connection; 0 when it is closed.
+    /// Its connection.
     pub(crate) id: u64,
-    /// When its program has last tried to read, by the monotonic clock in nanoseconds.
-    pub(crate) read_at: u64,
+    /// How often its program has tried to read, modulo 2^32.
+    pub(crate) tries: u32,
     pub(crate) user: User,
     pub(crate) is_server: bool,
-    /// Bytes past TCP that it has sent, modulo 2^32.
-    pub(crate) sent: u32,
     /// Bytes past TCP that its program has read, modulo 2^32.
     pub(crate) taken: u32,
     /// Bytes past TCP wait for its program.
@@ -174,6 +179,8 @@ pub(crate) struct Report {
     pub(crate) is_tcp_unread: bool,
     /// Bytes that it has sent through TCP are on their way.
     pub(crate) is_tcp_sending: bool,
+    /// Its sends in a row that waited for room or for the order.
+    pub(crate) waits: u32,
 }
 
 impl Report {
@@ -189,14 +196,14 @@ impl Report {
         Some(Self {
             cookie: word(bytes, 0)?,
             id: word(bytes, 8)?,
-            read_at: word(bytes, 16)?,
-            user: User::read(bytes.get(24..)?)?,
-            is_server: half(40)? == 1,
-            sent: half(44)?,
-            taken: half(48)?,
-            is_unread: half(52)? != 0,
-            is_tcp_unread: half(56)? != 0,
-            is_tcp_sending: half(60)? != 0,
+            user: User::read(bytes.get(16..)?)?,
+            is_server: half(32)? == 1,
+            tries: half(36)?,
+            taken: half(40)?,
+            is_unread: half(44)? != 0,
+            is_tcp_unread: half(48)? != 0,
+            is_tcp_sending: half(52)? != 0,
+            waits: half(56)?,
         })
     }
 }
@@ -210,15 +217,19 @@ pub(crate) enum Event {
     Leave(u64),
     /// A send of a joined socket went through TCP.
     ThroughTcp,
+    /// An end of this connection sends without a pause, through TCP.
+    Bulk { id: u64, is_server: bool },
 }
 
 impl Event {
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let id = word(bytes, 0)?;
-        match word(bytes, 8)? {
+        let kind_and_side = word(bytes, 8)?;
+        match kind_and_side & 0xffff_ffff {
             0 => Some(Self::Ready(id)),
             1 => Some(Self::Leave(id)),
             2 => Some(Self::ThroughTcp),
+            3 => Some(Self::Bulk { id, is_server: kind_and_side >> 32 == 1 }),
             _ => None,
         }
     }
@@ -275,7 +286,7 @@ impl HeldBack {
 pub struct Counters {
     /// Connections whose two sockets were joined.
     pub connections: u64,
-    /// Of these, those that went back to TCP before their end.
+    /// Of these, those that have left: their sockets are plain TCP sockets again, or closed.
     pub left: u64,
     /// Connections that were not joined, since a program may read in a way that the kernel does not serve.
     pub left_alone: u64,

@@ -19,12 +19,16 @@ mod allowed;
 #[cfg(feature = "bpf")]
 mod borrow;
 #[cfg(feature = "bpf")]
+mod bulk;
+#[cfg(feature = "bpf")]
 mod cgroup;
 #[cfg(feature = "bpf")]
 mod clock;
 #[cfg(feature = "bpf")]
 mod draining;
 mod error;
+#[cfg(feature = "bpf")]
+mod grace;
 #[cfg(feature = "bpf")]
 mod joined;
 #[cfg(feature = "bpf")]
@@ -35,6 +39,8 @@ mod layout;
 mod load;
 #[cfg(not(feature = "bpf"))]
 mod not_built;
+#[cfg(feature = "bpf")]
+mod pace;
 #[cfg(feature = "bpf")]
 mod programs;
 mod shared;
@@ -49,7 +55,9 @@ mod trial;
 
 pub use allowed::{Allowed, Handshake};
 pub use error::Error;
-pub use layout::{Connection, ConnectionEnd, Counters, HeldBack, NetnsCookie, Tuple};
+pub use layout::{
+    CONNECTIONS_MAX, Connection, ConnectionEnd, Counters, HeldBack, NetnsCookie, Tuple,
+};
 #[cfg(not(feature = "bpf"))]
 pub use not_built::CutThrough;
 #[cfg(feature = "bpf")]
@@ -64,13 +72,11 @@ pub struct Options {
     pub cgroup: Option<std::path::PathBuf>,
     /// Keys the hash of the table, so that nobody can choose tuples that collide.
     pub hash_seed: u64,
-    /// Start although there are known faults: for trials.
-    pub allows_known_faults: bool,
     /// Which guards are on. All, but in tests that must see what happens without.
     pub guards: Guards,
 }
 
-/// The two conditions of each redirected send, and one of each joined socket.
+/// What keeps the bytes right, the tables clean and refreshes rare. Tests switch some off, to see what happens without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guards {
     /// The receiver has read everything that was ever sent through TCP.
@@ -79,11 +85,16 @@ pub struct Guards {
     pub bound: bool,
     /// Its program cannot read by `splice`.
     pub splice: bool,
+    /// What the programs tell has a ring of its whole size; else one of a page.
+    pub ring: bool,
+    /// A direction sends through TCP once in [`REFRESH`]; else once a second.
+    pub refresh: bool,
 }
 
 impl Guards {
     /// All.
-    pub const ALL: Self = Self { order: true, bound: true, splice: true };
+    pub const ALL: Self =
+        Self { order: true, bound: true, splice: true, ring: true, refresh: true };
 }
 
 /// Plain reads after which a socket becomes a reader.

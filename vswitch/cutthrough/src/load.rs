@@ -1,6 +1,7 @@
 //! The compiled programs, fitted to the running kernel and loaded into it.
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut,
@@ -14,8 +15,20 @@ use crate::{Error, Options, READS_BEFORE, REFRESH, sys};
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cutthrough.bpf.o"));
 
 /// Maps that outlive a killed switch with the program of the cgroup. Settings do not.
-const KEPT: [&str; 8] =
-    ["allowed", "sockets", "connections", "ends", "events", "counters", "identity", "watch"];
+const KEPT: [&str; 9] = [
+    "allowed",
+    "sockets",
+    "connections",
+    "ends",
+    "buffers",
+    "events",
+    "counters",
+    "identity",
+    "watch",
+];
+
+/// Bytes of the smallest ring, where pages have 4 KiB.
+const RING_MIN: u32 = 4096;
 
 /// Programs that run, but for the one of the cgroup.
 pub(crate) struct Loaded {
@@ -29,6 +42,10 @@ pub(crate) fn object(options: &Options, left_over: Option<&LeftOver>) -> Result<
     let mut open = open()?;
     set_settings(&mut open, options)?;
     for mut map in open.maps_mut() {
+        if map.name() == "events" && !options.guards.ring {
+            let set = map.set_max_entries(RING_MIN);
+            set.map_err(Error::kernel("the ring of events cannot be smaller"))?;
+        }
         let name = KEPT.into_iter().find(|&name| map.name() == name);
         let former = left_over.zip(name).and_then(|(left_over, name)| left_over.map(name));
         if let Some(former) = former {
@@ -69,7 +86,8 @@ fn open() -> Result<OpenObject, Error> {
 /// `struct settings` of `bpf/layout.h`.
 fn set_settings(open: &mut OpenObject, options: &Options) -> Result<(), Error> {
     let guards = [options.guards.order, options.guards.bound].map(u32::from);
-    let refresh = u64::try_from(REFRESH.as_nanos()).unwrap_or(u64::MAX);
+    let refresh = if options.guards.refresh { REFRESH } else { Duration::from_secs(1) };
+    let refresh = u64::try_from(refresh.as_nanos()).unwrap_or(u64::MAX);
     let mut bytes = [options.hash_seed, refresh].map(u64::to_ne_bytes).concat();
     for word in [READS_BEFORE].into_iter().chain(guards).chain([0]) {
         bytes.extend(word.to_ne_bytes());

@@ -60,7 +60,12 @@ impl CutThrough {
     }
 
     /// Not reached.
-    pub const fn leave(&self, _: NetnsCookie) {
+    pub fn leave(&self, _: impl Fn(&Connection) -> bool) {
+        match *self {}
+    }
+
+    /// Not reached.
+    pub const fn leave_netns(&self, _: NetnsCookie) {
         match *self {}
     }
 

@@ -45,9 +45,6 @@ impl CutThrough {
     ///
     /// Why this host cannot do it. Then nothing is attached.
     pub fn start(options: &Options) -> Result<Self, Error> {
-        if !options.allows_known_faults {
-            return Err(Error::KnownFaults);
-        }
         if !Path::new("/sys/kernel/btf/vmlinux").exists() {
             return Err(Error::NoBtf);
         }
@@ -137,7 +134,8 @@ impl CutThrough {
     /// The connections whose two sockets are joined.
     #[must_use]
     pub fn connections(&self) -> Vec<Connection> {
-        self.joiner.joined().into_iter().filter_map(|id| self.joined.connection(id)).collect()
+        let all = self.joiner.joined().into_iter().filter_map(|id| self.joined.connection(id));
+        all.filter(|it| !it.is_leaving).collect()
     }
 
     /// Lets connections go back to TCP for good, as when their container leaves the switch.

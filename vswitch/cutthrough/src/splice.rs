@@ -129,18 +129,21 @@ fn calls_by_number(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
-    /// The files of a program that waits for its input.
+    /// The files of a program that sends back a line, and waits for the next one.
     fn may_splice(program: &[&str]) -> bool {
         let mut child = std::process::Command::new(program[0])
             .args(&program[1..])
             .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .expect("the program");
         // Until it runs its own files.
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        child.stdin.as_mut().expect("a pipe").write_all(b"x\n").expect("a line");
+        child.stdout.as_mut().expect("a pipe").read_exact(&mut [0; 2]).expect("the line");
         let found = Splicers::default().may_splice(child.id());
         child.kill().expect("it runs");
         child.wait().expect("it ends");
@@ -149,7 +152,10 @@ mod tests {
 
     #[test]
     fn python_may_splice_and_other_programs_do_not() {
-        assert!(may_splice(&["python3", "-c", "input()"]), "os.splice is there");
+        assert!(
+            may_splice(&["python3", "-c", "print(input(), flush=True); input()"]),
+            "os.splice is there"
+        );
         assert!(!may_splice(&["cat"]));
         assert!(Splicers::default().may_splice(u32::MAX), "a process that is not there");
     }

@@ -1,5 +1,7 @@
 //! The calls of `bpf(2)` for a program of a cgroup that stays attached when the switch is killed (`libbpf-rs` has only
-//! links, which end with the process), and a socket option that `rustix` lacks.
+//! links, which end with the process), and a file of a process.
+
+pub(crate) mod sockopt;
 
 use std::fs::File;
 use std::io;
@@ -8,7 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use libbpf_rs::RingBuffer;
 use libbpf_sys::{
     BPF_CGROUP_SOCK_OPS, BPF_F_ALLOW_MULTI, bpf_prog_attach, bpf_prog_bind_map, bpf_prog_detach2,
-    bpf_prog_query,
+    bpf_prog_query, bpf_prog_test_run_opts, bpf_test_run_opts,
 };
 use memmap2::Mmap;
 
@@ -63,21 +65,16 @@ pub(crate) fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     Ok(ids)
 }
 
-/// Sets `SO_RCVLOWAT` of a TCP socket to what it is (tcp(7)): the kernel wakes those who wait for it, edge-triggered ones,
-/// too, if so many bytes of TCP are there.
-pub(crate) fn renew_low_water_mark(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let (fd, level, name) = (socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT);
-    let (mut mark, mut len) = (0_i32, size_of::<i32>() as libc::socklen_t);
-    // SAFETY: the kernel writes at most `len` bytes, which `mark` has, and `len`.
-    let failed = unsafe { libc::getsockopt(fd, level, name, (&raw mut mark).cast(), &raw mut len) };
-    if failed != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel reads `len` bytes, which `mark` has.
-    match unsafe { libc::setsockopt(fd, level, name, (&raw const mark).cast(), len) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+/// Runs a program of the type `syscall` with these bytes.
+pub(crate) fn run(program: BorrowedFd<'_>, context: &mut [u8]) -> io::Result<()> {
+    let mut options = bpf_test_run_opts {
+        sz: size_of::<bpf_test_run_opts>() as libbpf_sys::size_t,
+        ctx_in: context.as_mut_ptr().cast(),
+        ctx_size_in: context.len() as u32,
+        ..Default::default()
+    };
+    // SAFETY: the kernel reads and writes `ctx_size_in` bytes, which `context` has, and fields of `options`.
+    result(unsafe { bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) })
 }
 
 /// Ready to read when the ring has something.

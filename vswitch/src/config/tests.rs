@@ -2,9 +2,9 @@ use std::path::Path;
 
 use super::file::parse;
 use super::{
-    Ageing, BackendChoice, Config, CutThroughAllow, Dns, IdlePolicy, IfName, KEYS, MetricsAddr,
-    Mtu, NodeName, SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Underlay,
-    Uplink, UplinkExclude, VxlanChecksum, Workers,
+    Ageing, BackendChoice, Config, Dns, IdlePolicy, IfName, KEYS, MetricsAddr, Mtu, NodeName,
+    SchedulingChoice, Settings, SnatPorts, SocketPath, Subnet4, Subnet6, Underlay, Uplink,
+    UplinkExclude, VxlanChecksum, Workers,
 };
 
 const FILE: &str = r#"
@@ -33,7 +33,6 @@ vxlan_checksum = "off"
 node = "n1"
 registry = "etcd://192.0.2.9,192.0.2.10:2380/blue?user=vswitch&password-file=/etc/vswitch/password"
 cut_through = true
-cut_through_allow = "known-faults"
 cut_through_cgroup = "/sys/fs/cgroup/machine.slice"
 "#;
 
@@ -66,7 +65,6 @@ fn reads_every_key() {
     assert_eq!(registry.to_string(), "etcd://192.0.2.9:2379,192.0.2.10:2380/blue");
     assert_eq!(registry.secret_file.as_deref(), Some(Path::new("/etc/vswitch/password")));
     assert!(config.cut_through);
-    assert_eq!(config.cut_through_allow, Some(CutThroughAllow::KnownFaults));
     let cgroup = config.cut_through_cgroup.unwrap();
     assert_eq!(cgroup.path(), Path::new("/sys/fs/cgroup/machine.slice"));
 }
@@ -107,7 +105,6 @@ fn an_error_names_file_key_and_value_on_one_line() {
         ("subnet = \"10.0.0.0/30\"", &["f.toml: subnet: ", "8 to 29"]),
         ("vxlan_checksum = \"no\"", &["f.toml: vxlan_checksum: ", "\"no\"", "`on`", "`off`"]),
         ("idle = \"never\"", &["f.toml: idle: ", "never", "adaptive"]),
-        ("cut_through_allow = \"all\"", &["f.toml: cut_through_allow: ", "all", "known-faults"]),
         ("backend = \"dpdk\"", &["f.toml: backend: ", "dpdk"]),
         ("uplink = \"a/b\"", &["f.toml: uplink: ", "a/b", "none"]),
         ("snat_ports = \"5000\"", &["f.toml: snat_ports: ", "5000", "20000-29999"]),

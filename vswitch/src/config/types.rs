@@ -72,8 +72,6 @@ pub enum ValueError {
         reason: String,
     },
     /// The text is no fault that cut-through may start with.
-    #[error("{0:?} is not `known-faults`")]
-    CutThroughAllow(String),
     /// The text is no multicast mode.
     #[error("{0:?} is neither `snoop` nor `flood`")]
     Multicast(String),

@@ -31,7 +31,10 @@ impl Control {
     pub(crate) async fn flush(&self, filter: ConnectionFilter) -> Result<Flushed, ControlError> {
         let (endpoints, shown) = (Arc::new(self.owners()), filter.clone());
         let picks = move |row: &nat::Row| filter.matches(&connection(row, &endpoints));
-        let rows = self.0.dataplane.conntrack().await?;
+        let rows = match self.0.has_cut_through().await {
+            true => self.0.dataplane.conntrack().await?,
+            false => Vec::new(),
+        };
         let connections = self.0.dataplane.conntrack_flush(picks.clone()).await?;
         let flushed = rows.iter().filter(|row| picks(row));
         let clients = flushed.map(|row| tuple(row.original)).map(|it| (it.src, it.dst)).collect();

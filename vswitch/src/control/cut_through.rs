@@ -88,6 +88,11 @@ impl Inner {
         });
     }
 
+    /// Whether the programs run.
+    pub(super) async fn has_cut_through(&self) -> bool {
+        self.cut_through.ask(|_| ()).await.is_some()
+    }
+
     /// Lets the connections of all of these clients go back to TCP, as when they are flushed.
     pub(super) async fn leave_cut_through_of(&self, clients: Vec<(SocketAddr, SocketAddr)>) {
         let is_wanted = move |it: &Connection| {

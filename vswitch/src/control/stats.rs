@@ -13,7 +13,7 @@ use super::model::{Model, Network};
 use super::{overlay, uplink};
 use crate::datapath::PortCounters;
 use crate::dataplane::StatsReport;
-use crate::limits;
+use crate::limits::{self, Counted};
 use crate::metrics::{NetworkGauges, Scrape};
 
 impl Control {
@@ -27,7 +27,7 @@ impl Control {
     /// The limits that a user can act on, with their hits.
     pub(crate) async fn limits(&self) -> Result<Vec<Limit>, ControlError> {
         let report = self.0.dataplane.stats().await?;
-        Ok(self.0.limits(&report))
+        Ok(self.0.limits(&report, &self.0.cut_through_counters().await))
     }
 
     /// All metrics: one report of each worker.
@@ -37,7 +37,7 @@ impl Control {
         let registry = inner.registry_status().await;
         let beside = (inner.dns_counters(), inner.cut_through_counters().await);
         let model = inner.model();
-        let limits = inner.limits(&report);
+        let limits = inner.limits(&report, &beside.1);
         let mut active = BTreeMap::new();
         model.active().for_each(|(port, _)| *active.entry(&port.lease.network).or_default() += 1);
         let network = |network: &Network| NetworkGauges {
@@ -72,9 +72,14 @@ impl Control {
 }
 
 impl Inner {
-    fn limits(&self, report: &StatsReport) -> Vec<Limit> {
-        let (workers, ports) = (report.workers_total(), report.ports_total());
-        limits::list(&workers, &ports, &self.dns_counters(), &self.refusals)
+    fn limits(&self, report: &StatsReport, cut_through: &CutThroughCounters) -> Vec<Limit> {
+        limits::list(&Counted {
+            workers: &report.workers_total(),
+            ports: &report.ports_total(),
+            dns: &self.dns_counters(),
+            cut_through,
+            refusals: &self.refusals,
+        })
     }
 }
 

@@ -133,6 +133,15 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_without_a_value_is_on() {
+        let cut_through = |text| applied(json!({ "cut-through": text })).map(|it| it.cut_through);
+        assert_eq!(cut_through(""), Ok(Some(true)));
+        assert_eq!(cut_through("false"), Ok(Some(false)));
+        assert_eq!(applied(json!({})).unwrap().cut_through, None);
+        assert!(cut_through("perhaps").unwrap_err().contains("cut-through=perhaps"));
+    }
+
+    #[test]
     fn an_overlay_network_has_a_name_and_perhaps_a_vni() {
         let request = applied(json!({ "vni": "42", "overlay": "blue" })).unwrap();
         assert_eq!((&request.name[..], request.overlay.and_then(|it| it.vni)), ("blue", Some(42)));

@@ -1,5 +1,6 @@
 //! The stream of events: JSON objects, one after another, each on a line of its own.
 
+use bytes::BytesMut;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -36,7 +37,9 @@ impl EngineEvent {
 pub(crate) struct EngineEvents {
     body: Incoming,
     /// Bytes that are no whole line yet.
-    rest: Vec<u8>,
+    rest: BytesMut,
+    /// So many of them have no end of a line.
+    seen: usize,
     /// The line is longer than an event may be.
     is_overlong: bool,
     _connection: Connection,
@@ -44,14 +47,19 @@ pub(crate) struct EngineEvents {
 
 impl EngineEvents {
     pub(super) fn new(body: Incoming, connection: Connection) -> Self {
-        Self { body, rest: Vec::new(), is_overlong: false, _connection: connection }
+        Self { body, rest: BytesMut::new(), seen: 0, is_overlong: false, _connection: connection }
     }
 
     /// The next event; `None` when the engine has ended. Lines that are no event are left out. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Option<EngineEvent> {
         loop {
-            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let new = self.rest[self.seen..].iter();
+            if let Some(end) = new.copied().position(|byte| byte == b'\n').map(|at| self.seen + at)
+            {
+                // An engine that floods takes no more than its share of the thread.
+                tokio::task::consume_budget().await;
+                let line = self.rest.split_to(end + 1);
+                self.seen = 0;
                 if std::mem::take(&mut self.is_overlong) || line.trim_ascii().is_empty() {
                     continue;
                 }
@@ -66,8 +74,9 @@ impl EngineEvents {
                 self.is_overlong = true;
                 self.rest.clear();
             }
+            self.seen = self.rest.len();
             let frame = self.body.frame().await?.ok()?;
-            self.rest.extend(frame.into_data().unwrap_or_default());
+            self.rest.extend_from_slice(&frame.into_data().unwrap_or_default());
         }
     }
 }

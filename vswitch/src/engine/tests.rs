@@ -1,6 +1,8 @@
 //! Engines that hang, lie or flood. Real engines are in the end-to-end tests.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,6 +105,25 @@ async fn containers_may_lack_keys_and_have_unknown_words() {
     assert!(matches!(container.attachable(), Err(EngineError::NotRunning { .. })));
     assert!(!container.is_same_run(&container), "it does not run");
     assert_eq!(container.free_resolv_conf(), None);
+}
+
+#[tokio::test]
+async fn a_flood_that_is_no_event_leaves_other_tasks_their_turn() {
+    let lines = 100_000;
+    let (_dir, engine) = answering(http("200 OK", &b"junk\n".repeat(lines)));
+    let mut events = engine.events().await.unwrap();
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(events.next().await.is_none());
+    other.abort();
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns > lines / 1000, "{turns} turns");
 }
 
 #[tokio::test]

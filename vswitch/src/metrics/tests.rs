@@ -7,7 +7,7 @@ use vswitch_api::stats::CutThroughCounters;
 
 use super::*;
 use crate::datapath::PortCounters;
-use crate::limits::{self, Refusals};
+use crate::limits::{self, Counted, Refusals};
 
 fn port(name: &str) -> PortStats {
     let traffic = PortTraffic { rx_frames: 1, rx_bytes: 60, tx_frames: 2, tx_bytes: 120 };
@@ -77,7 +77,13 @@ fn scrape(ports: Vec<PortStats>) -> Scrape {
             faults: vec!["v1/vnis/9: not JSON".into(); 5],
         }),
         stats,
-        limits: limits::list(&sums.0, &sums.1, &DnsCounters::default(), &Refusals::default()),
+        limits: limits::list(&Counted {
+            workers: &sums.0,
+            ports: &sums.1,
+            dns: &DnsCounters::default(),
+            cut_through: &CutThroughCounters::default(),
+            refusals: &Refusals::default(),
+        }),
     }
 }
 

@@ -1,9 +1,11 @@
-//! Round-trip times: with one message on its way (`sockperf ping-pong`), and with 32 of them (our
-//! agent, which keeps a window of messages full on one connection).
+//! Round-trip times: with one message on its way (`sockperf ping-pong`, by sockets that block or by epoll), and
+//! with 32 of them (our agent, which keeps a window of messages full on one connection).
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use tempfile::NamedTempFile;
 
 use super::{Figures, Needs, Times, Turn, Workload, message_cost_metrics, message_costs};
 use crate::limits::OUTSTANDING;
@@ -32,21 +34,52 @@ fn needs(key: &str) -> Needs {
     if key.starts_with("rtt-tcp") { Needs::PAIR } else { Needs::FEW }
 }
 
+/// How sockperf uses its sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sockets {
+    BlockingTcp,
+    /// They do not block, and both ends wait by epoll, as servers of many clients do.
+    TcpByEpoll,
+    BlockingUdp,
+}
+
+impl Sockets {
+    /// Adds the options that name the server. Gives the list of sockets, a file that has to outlive the job.
+    fn apply(self, job: &mut Command, address: &str, port: &str) -> Result<Option<NamedTempFile>> {
+        match self {
+            Self::BlockingTcp => job.args(["-i", address, "-p", port, "--tcp"]),
+            Self::BlockingUdp => job.args(["-i", address, "-p", port]),
+            Self::TcpByEpoll => {
+                let list = NamedTempFile::with_prefix("vswb-").context("a list of sockets")?;
+                std::fs::write(list.path(), format!("T:{address}:{port}\n")).context("write it")?;
+                job.args(["-F", "epoll", "--nonblocked", "-f"]).arg(list.path());
+                return Ok(Some(list));
+            }
+        };
+        Ok(None)
+    }
+}
+
 /// One message at a time.
 #[derive(Debug)]
 pub(crate) struct PingPong {
     key: &'static str,
     title: &'static str,
-    option: Option<&'static str>,
+    sockets: Sockets,
 }
 
 impl PingPong {
     pub(crate) fn tcp() -> Self {
-        Self { key: "rtt-tcp", title: "TCP round trip", option: Some("--tcp") }
+        Self { key: "rtt-tcp", title: "TCP round trip", sockets: Sockets::BlockingTcp }
+    }
+
+    pub(crate) fn tcp_by_epoll() -> Self {
+        let title = "TCP round trip by epoll";
+        Self { key: "rtt-tcp-epoll", title, sockets: Sockets::TcpByEpoll }
     }
 
     pub(crate) fn udp() -> Self {
-        Self { key: "rtt-udp", title: "UDP round trip", option: None }
+        Self { key: "rtt-udp", title: "UDP round trip", sockets: Sockets::BlockingUdp }
     }
 }
 
@@ -56,7 +89,7 @@ impl Workload for PingPong {
     }
 
     fn needs(&self) -> Needs {
-        needs(self.key)
+        Needs { by_name_only: self.sockets == Sockets::TcpByEpoll, ..needs(self.key) }
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -70,19 +103,18 @@ impl Workload for PingPong {
     fn run(&self, turn: &Turn<'_>) -> Result<Figures> {
         let (address, port) = (&turn.server().address, PORT.to_string());
         let mut command = turn.server().load("sockperf")?;
-        command.args(["server", "-i", address, "-p", &port]).args(self.option);
+        let _list = self.sockets.apply(command.arg("server"), address, &port)?;
         let mut server = Job::spawn(&mut command)?;
-        if self.option.is_some() {
-            super::listens(&mut server, PORT)?;
-        } else {
+        if self.sockets == Sockets::BlockingUdp {
             // A datagram that comes too early would be answered by an ICMP error.
             shell::pause(Duration::from_millis(200))?;
+        } else {
+            super::listens(&mut server, PORT)?;
         }
         let mut client = turn.client().load("sockperf")?;
         let (to, to_port) = turn.target(PORT);
-        client.args(["ping-pong", "--full-rtt", "-i", to, "-p", &to_port.to_string()]);
-        client.args(self.option);
-        client.args(["-t", &turn.seconds.to_string()]);
+        client.args(["ping-pong", "--full-rtt", "-t", &turn.seconds.to_string()]);
+        let _list = self.sockets.apply(&mut client, to, &to_port.to_string())?;
         let (text, usage) = turn.load(Job::spawn(&mut client)?, LEAD)?;
         super::is_left(&mut server, PORT)?;
         let times = parse_sockperf(&text)?;

@@ -1,7 +1,7 @@
 //! Ports of datagrams: `recvmmsg(2)` and `sendmmsg(2)`.
 //!
-//! Frames to send wait for the next round or for [`DATAGRAM_BATCH_MAX`] of them, and leave in one call for each
-//! socket. A kernel that cannot segment on its way out to a peer (udp(7): `EIO`) gets each datagram by itself, for some
+//! Frames to send wait for the next round or for [`DATAGRAM_BATCH_MAX`] of them, so that datagrams of their flow join
+//! them (`engine/join.rs`), and leave in one call for each socket. A kernel that cannot segment on its way out to a peer (udp(7): `EIO`) gets each datagram by itself, for some
 //! sends (`engine/segmentation.rs`).
 
 use std::os::fd::AsFd;
@@ -10,6 +10,7 @@ use super::{EpollEngine, Slot};
 use crate::datagram::{Header, LEN, Part, Unsent};
 use crate::engine::Received;
 use crate::engine::deficit::{Quantum, charged};
+use crate::engine::join;
 use crate::engine::port_queue::is_refused_segmentation;
 use crate::limits::DATAGRAM_BATCH_MAX;
 use crate::pool::{Frame, Pool};
@@ -86,6 +87,11 @@ impl EpollEngine {
             return pool.release(frame);
         }
         let outgoing = &mut slot.outgoing;
+        let frame = match slot.segmentation.is_on() {
+            true => join::append(pool, outgoing, frame),
+            false => Some(frame),
+        };
+        let Some(frame) = frame else { return };
         if outgoing.is_empty() {
             self.to_flush.push(port);
         }

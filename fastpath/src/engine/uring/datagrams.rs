@@ -1,6 +1,7 @@
 //! Sends of a port of datagrams.
 //!
-//! A frame leaves by one `sendmsg(2)` with `UDP_SEGMENT`. A kernel that cannot segment on its way out to a peer
+//! A frame waits until the round ends, so that datagrams of its flow join it (`engine/join.rs`), and leaves by one
+//! `sendmsg(2)` with `UDP_SEGMENT`. A kernel that cannot segment on its way out to a peer
 //! (udp(7): `EIO`) gets each datagram by itself, for some sends (`engine/segmentation.rs`). Sends end within the next
 //! system call, and a full submission queue is flushed: they need no limit of their own.
 
@@ -10,20 +11,40 @@ use super::UringEngine;
 use super::ring::{Op, Ring};
 use super::slot::State;
 use crate::datagram::{Header, LEN, Part, Unsent};
+use crate::engine::join;
 use crate::engine::port_queue::is_refused_segmentation;
 use crate::pool::{Frame, Pool};
 use crate::port::{PortIndex, TxDrop};
 
 impl<R: Ring> UringEngine<R> {
-    /// Queues the datagrams of a frame.
+    /// Lets a frame wait for the end of the round.
     pub(super) fn send_datagrams(&mut self, pool: &mut Pool, port: PortIndex, frame: Frame) {
         let slot = &mut self.slots[port.get()];
-        if slot.state == State::Open {
-            self.push_datagrams(pool, port, frame, true);
-        } else {
+        if slot.state != State::Open {
             let (datagrams, bytes) = slot.framing.measure(pool, &frame);
             self.drop_datagrams(pool, port, &frame, TxDrop::Gone, (datagrams, bytes));
-            pool.release(frame);
+            return pool.release(frame);
+        }
+        let frame = match slot.segmentation.is_on() {
+            true => join::append(pool, &mut slot.outgoing, frame),
+            false => Some(frame),
+        };
+        let Some(frame) = frame else { return };
+        if slot.outgoing.is_empty() {
+            self.to_flush.push(port);
+        }
+        slot.outgoing.push(frame);
+        self.waiting += 1;
+    }
+
+    /// Queues the datagrams of all frames that wait. A port that was detached meanwhile still sends them: its
+    /// cancellation comes later.
+    pub(super) fn flush(&mut self, pool: &mut Pool) {
+        while let Some(port) = self.to_flush.pop() {
+            let mut outgoing = std::mem::take(&mut self.slots[port.get()].outgoing);
+            self.waiting -= outgoing.len();
+            outgoing.drain(..).for_each(|frame| self.push_datagrams(pool, port, frame, true));
+            self.slots[port.get()].outgoing = outgoing;
         }
     }
 

@@ -45,6 +45,8 @@ pub(super) struct Slot {
     pub(super) got: u16,
     pub(super) got_bytes: usize,
     pub(super) queue: Option<PortQueue>,
+    /// Frames with datagrams that wait for the end of the round.
+    pub(super) outgoing: Vec<Frame>,
     /// Whether the kernel cuts payloads into datagrams.
     pub(super) segmentation: Segmentation,
     /// Form of its frames, known as long as operations are in flight.

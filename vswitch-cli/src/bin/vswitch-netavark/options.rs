@@ -104,6 +104,7 @@ mod tests {
     fn options_are_typed_values() {
         assert_eq!(parse("mtu", "1400").unwrap().mtu, Some(1400));
         assert_eq!(parse("isolate", "strict").unwrap(), Options::default());
+        assert_eq!(parse("cut-through", "false").unwrap().cut_through, Some(false));
         assert_eq!(parse("reachable-from", "a,b").unwrap().reachable_from, ["a", "b"]);
         let vlan = parse("vlan", "10").unwrap().settings.vlan.unwrap();
         assert_eq!(vlan.to_string(), "access 10");
@@ -111,9 +112,14 @@ mod tests {
 
     #[test]
     fn a_fault_names_the_option_and_its_value() {
-        for (key, text) in
-            [("mtu", "big"), ("isolate", "false"), ("rate", "fast"), ("vlan", "5000"), ("mdu", "1")]
-        {
+        for (key, text) in [
+            ("mtu", "big"),
+            ("isolate", "false"),
+            ("rate", "fast"),
+            ("cut-through", "2"),
+            ("vlan", "5000"),
+            ("mdu", "1"),
+        ] {
             let said = parse(key, text).unwrap_err();
             assert!(said.starts_with(&format!("option {key}={text}: ")), "{said}");
         }

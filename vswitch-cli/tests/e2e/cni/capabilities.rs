@@ -111,10 +111,12 @@ fn without_masquerade_are_internal_networks_only() {
 
 #[test]
 fn a_network_is_created_where_it_is_absent() {
-    let host = Host::with_switch();
+    let mut host = Host::new();
+    let cgroup = host.own_cgroup();
+    host.up(&["--cut-through-cgroup", cgroup.to_str().expect("a path")]);
     let blue = json!({ "network": "blue", "create": {
         "subnets": ["10.20.0.0/16", "fd00:20::/64"], "gateways": ["10.20.0.254"], "ipRanges": ["10.20.7.0/24"],
-        "mtu": 1400, "internal": true, "isolatedPorts": true, "device": "blue0",
+        "mtu": 1400, "internal": true, "isolatedPorts": true, "cutThrough": true, "device": "blue0",
     } });
     let runtime = Runtime::new(&host, "1.1.0", blue);
     // Several at once: one of them creates it.
@@ -133,7 +135,9 @@ fn a_network_is_created_where_it_is_absent() {
     }
     let detail = host.json(&["network", "inspect", "blue"]);
     assert_eq!(detail["device"], "blue0");
-    assert_eq!((&detail["internal"], &detail["isolated_ports"]), (&json!(true), &json!(true)));
+    for flag in ["internal", "isolated_ports", "cut_through"] {
+        assert_eq!(detail[flag], true, "{flag} of {detail}");
+    }
     // One that cannot be created says why, and the container is not attached.
     let red = json!({ "network": "red", "create": { "subnets": ["10.20.0.0/24"] } });
     let netns = host.namespace("c");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use testkit::{Netns, run};
+use testkit::{Netns, READY_MAX, run, wait_for};
 
 use super::{LOAD_LIMIT, assert_same, pair, serve, text};
 use crate::harness::Container;
@@ -101,6 +101,11 @@ fn postgres_with_pgbench_and_large_rows() {
     let mut args = postgres.as_user(text(&program));
     args.extend(["-D", text(&data), "-k", text(postgres.dir.path()), "-h", "*", "-F"]);
     let _server = serve(&server, &args, 5432);
+    // It listens before it is ready.
+    let ready = postgres.bin.join("pg_isready");
+    wait_for("PostgreSQL is ready", READY_MAX, || {
+        server.exec(&[text(&ready), "-q", "-h", "127.0.0.1"]).status.success()
+    });
     for (n, address) in [server.v4(), server.v6()].iter().enumerate() {
         transactions(&postgres, &client, &address.to_string(), n);
         rows(&postgres, &client, &address.to_string());

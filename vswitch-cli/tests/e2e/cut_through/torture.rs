@@ -25,18 +25,10 @@ fn seed() -> u64 {
     std::env::var("TORTURE_SEED").map_or(1, |seed| seed.parse().expect("a number as seed"))
 }
 
-/// Whether the connections are cut through: the torture still finds faults with it, which docs/cut-through.md lists.
-fn is_cut_through() -> bool {
-    std::env::var_os("TORTURE_CUT_THROUGH").is_some()
-}
-
 /// A switch with two containers. Ends may splice, on some of their sockets from their beginning.
 #[track_caller]
 fn tortured(args: &[&str]) -> (Host, Container, Container) {
-    match is_cut_through() {
-        true => pair_with_guards("order,bound", &[&UP[..], args].concat()),
-        false => pair_with_guards(GUARDS, args),
-    }
+    pair_with_guards("order,bound,ring,refresh", &[&UP[..], args].concat())
 }
 
 pub(super) fn torture<'a>(
@@ -55,22 +47,25 @@ pub(super) fn torture<'a>(
         mix: Mix::All,
         connections,
         stuck_after: Duration::from_secs(15),
-        // FIONREAD of a joined socket does not count what TCP has brought.
-        is_strict: !is_cut_through(),
+        // FIONREAD of a joined socket does not count what TCP has brought, and others: docs/cut-through.md.
+        is_strict: false,
         limit: Duration::from_secs(600),
     }
 }
 
 /// No byte is wrong; of the shapes that last, one of so many connections at least is cut through.
-const CUT_THROUGH_OF: u64 = 8;
+const CUT_THROUGH_OF: u64 = 20;
 
 #[track_caller]
 fn passes(host: &Host, torture: &Torture<'_>) {
     let before = host.stats().cut_through;
     let tally: Tally = torture.run();
     eprintln!("{:?}: {tally}", torture.mix);
+    if !tally.is_right() {
+        eprintln!("{}", host.ok(&["stats"]));
+    }
     tally.assert_right(torture.connections);
-    if torture.mix == Mix::All && is_cut_through() {
+    if torture.mix == Mix::All && !torture.is_strict {
         assert_cut_through(host, before, torture.connections / CUT_THROUGH_OF);
     }
 }
@@ -81,6 +76,14 @@ fn every_byte_is_right() {
     passes(&host, &torture(&server, &client, 2000));
     passes(&host, &Torture { mix: Mix::Short, ..torture(&client, &server, 4000) });
     host.balanced();
+}
+
+/// The harness is right about plain TCP, in which nothing is excused.
+#[test]
+fn every_byte_is_right_without_cut_through() {
+    let (host, server, client) = pair_with_guards(GUARDS, &[]);
+    passes(&host, &Torture { is_strict: true, ..torture(&server, &client, 800) });
+    assert_eq!(host.stats().cut_through.connections, 0);
 }
 
 #[test]
@@ -106,9 +109,7 @@ fn killed_ends_leave_a_prefix() {
     eprintln!("{tally}");
     let faults = [&tally.corrupt, &tally.stuck, &tally.errors];
     assert!(faults.iter().all(|faults| faults.is_empty()) && tally.right > 400, "{tally:#?}");
-    if is_cut_through() {
-        assert_cut_through(&host, before, tally.right / CUT_THROUGH_OF);
-    }
+    assert_cut_through(&host, before, tally.right / CUT_THROUGH_OF);
 }
 
 /// All processes of a container are killed, and it is detached, while its connections carry data: the other ends have a
@@ -119,9 +120,7 @@ fn a_container_that_is_killed_and_detached_leaves_a_prefix() {
     let before = host.stats().cut_through;
     let all = torture(&server, &client, 100_000);
     let tally = all.run_until_killed(Duration::from_secs(3), || {
-        if is_cut_through() {
-            assert_cut_through(&host, before, 10);
-        }
+        assert_cut_through(&host, before, 10);
         host.ok(&["detach", "server"]);
     });
     eprintln!("{tally}");

@@ -1,10 +1,13 @@
 //! What lists, counters and details show of connections that are cut through.
 
+use std::time::Instant;
+
 use serde_json::json;
-use testkit::wait_for;
+use testkit::{Process, wait_for};
 use vswitch_api::port_settings::limits::Ceiling;
 
 use super::{PORT, SOON, Setup, goes_on};
+use crate::harness::Container;
 
 #[test]
 fn a_connection_is_listed_with_names_addresses_and_bytes_in_both_families() {
@@ -38,15 +41,25 @@ fn a_connection_is_listed_with_names_addresses_and_bytes_in_both_families() {
     assert!(counted.connections >= 2 && counted.sends > 0 && counted.bytes > 0, "{counted:?}");
 }
 
+fn published() -> String {
+    format!("8080:{PORT}")
+}
+
+/// A server, and a client that has a connection to its published port, which is cut through; and their processes.
+#[track_caller]
+fn translated(setup: &Setup) -> (Container, Container, [Process; 2]) {
+    let server = setup.host.container_with("server", &["-p", &published()]);
+    let client = setup.host.container("client");
+    let echo = setup.echo(&server);
+    let ask = setup.ask(&client, "192.0.2.1", "8080");
+    setup.wait_for_connections(1);
+    (server, client, [ask, echo])
+}
+
 #[test]
 fn a_translated_connection_is_marked_where_it_is_tracked() {
     let mut setup = Setup::with(&["--cut-through", "--uplink", "auto"]);
-    let published = format!("8080:{PORT}");
-    let server = setup.host.container_with("server", &["-p", &published]);
-    let client = setup.host.container("client");
-    let _echo = setup.echo(&server);
-    let mut ask = setup.ask(&client, "192.0.2.1", "8080");
-    setup.wait_for_connections(1);
+    let (server, _client, [mut ask, _echo]) = translated(&setup);
     let row = setup.connections().remove(0);
     assert_eq!(row.client.peer.to_string(), "192.0.2.1:8080");
     assert_eq!((row.server.container.as_str(), row.server.address.ip()), ("server", server.v4()));
@@ -57,10 +70,43 @@ fn a_translated_connection_is_marked_where_it_is_tracked() {
     assert!(setup.host.ok(&["conntrack", "ls"]).contains("[CUT-THROUGH]"));
     goes_on(&mut ask);
     // It ends with its publication.
-    setup.host.ok(&["unpublish", "server", &published]);
+    setup.host.ok(&["unpublish", "server", &published()]);
     assert_eq!(setup.connections().len(), 0);
     setup.host.down();
     assert_eq!(setup.cgroup.programs(), 0);
+}
+
+/// With a refresh each second instead of each minute, a busy connection is never idle for long to those who track it.
+#[test]
+fn a_tracked_connection_is_refreshed_in_both_directions() {
+    let options = ["--cut-through", "--uplink", "auto"];
+    let mut setup = Setup::with_guards("order,bound,ring", &options);
+    let (_server, _client, [mut ask, _echo]) = translated(&setup);
+    let refreshes = || setup.host.stats().cut_through.held_refresh;
+    let (begin, before) = (Instant::now(), refreshes());
+    // Of the client, and of the server: frames and bytes.
+    let tracked = || {
+        let rows = setup.host.json(&["conntrack", "ls"]);
+        let row = rows.as_array().expect("rows").iter().find(|row| row["cut_through"] == true);
+        let row = row.unwrap_or_else(|| panic!("one is cut through: {rows}"));
+        let number = |key: &str| row[key].as_u64().expect("a number");
+        assert!(number("idle_s") <= 5, "{row}");
+        let replies = [number("reply_frames"), number("reply_bytes")];
+        [[number("frames") - replies[0], number("bytes") - replies[1]], replies]
+    };
+    let at_first = tracked();
+    wait_for("sends of both directions pass the switch", SOON, || refreshes() >= before + 6);
+    let counted = refreshes() - before;
+    let at_most = 2 * (begin.elapsed().as_secs() + 2);
+    assert!(counted <= at_most, "{counted} of {at_most}");
+    for (now, then) in tracked().into_iter().zip(at_first) {
+        let (frames, bytes) = (now[0] - then[0], now[1] - then[1]);
+        // Acknowledgements alone have 66 bytes at most.
+        assert!(frames >= 3 && bytes > 80 * frames, "{frames} frames of {bytes} bytes");
+    }
+    goes_on(&mut ask);
+    assert_eq!(setup.connections().len(), 1);
+    setup.host.down();
 }
 
 #[test]

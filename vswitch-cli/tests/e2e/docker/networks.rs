@@ -3,6 +3,7 @@
 use testkit::{Docker, HOST4, Netns, READY_MAX, run};
 
 use super::{address, answers, host_with_docker, inside, serve, start};
+use crate::harness::Host;
 
 /// What `docker` says of a command that fails.
 #[track_caller]
@@ -31,7 +32,6 @@ fn several_networks_and_their_options() {
         .concat(),
     );
     create(&["--ipv6", "--subnet", "fd00:77::/64", "-o", "name=green", "green"]);
-    create(&["--internal", "-o", "isolated-ports", "-o", "vlan=7", "secret"]);
 
     let fixed = ["--network", "blue", "--ip", "10.210.0.7", "--mac-address", "02:00:00:00:00:77"];
     let ports = ["-p", "8080:80", "-p", "127.0.0.1::81", "-p", "9000-9009:9000-9009/udp"];
@@ -81,26 +81,35 @@ fn several_networks_and_their_options() {
     assert!(answers(docker.in_netns_of("client", &[]), "10.210.0.7".parse().unwrap(), 80));
     assert!(answers(host.lan().command(&[]), HOST4, 8080));
 
-    // Nobody on the internal network reaches another, or the world.
-    for name in ["hidden", "hidden2"] {
-        start(&docker, name, &["--network", "secret"]);
-    }
-    assert_eq!(inside(&docker, "hidden", &["ip", "route", "show", "default"]), "");
-    let hidden2 = address(&docker, "hidden2", "secret", "IPAddress").to_string();
-    let ping = ["ping", "-c1", "-W1", &hidden2];
-    assert!(!run(&mut docker.in_netns_of("hidden", &ping), b"", READY_MAX).status.success());
-
-    // The host's port is on their VLAN.
-    let gateway =
-        docker.ok(&["network", "inspect", "secret", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
-    inside(&docker, "hidden", &["ping", "-c1", "-W2", &gateway]);
-
+    an_internal_one(&host, &docker);
     without_ipam(&docker);
     attached_by_other_ways(&host, &docker);
     bad_input(&host, &docker);
-    docker.ok(&["rm", "-f", "web", "client", "other", "hidden", "hidden2"]);
-    docker.ok(&["network", "rm", "blue", "green", "secret"]);
+    docker.ok(&["rm", "-f", "web", "client", "other"]);
+    docker.ok(&["network", "rm", "blue", "green"]);
     assert_eq!(host.ls().len(), 0);
+}
+
+/// Nobody on it reaches another, or the world; the host's port is on their VLAN.
+#[track_caller]
+fn an_internal_one(host: &Host, docker: &Docker) {
+    let create = ["network", "create", "-d", "vswitch", "--internal", "-o", "vlan=7"];
+    let flags = ["-o", "isolated-ports", "-o", "cut-through", "-o", "name=secret", "secret"];
+    docker.ok(&[&create[..], &flags].concat());
+    let secret = host.json(&["network", "inspect", "secret"]);
+    assert_eq!((&secret["isolated_ports"], &secret["cut_through"]), (&true.into(), &true.into()));
+    for name in ["hidden", "hidden2"] {
+        start(docker, name, &["--network", "secret"]);
+    }
+    assert_eq!(inside(docker, "hidden", &["ip", "route", "show", "default"]), "");
+    let hidden2 = address(docker, "hidden2", "secret", "IPAddress").to_string();
+    let ping = ["ping", "-c1", "-W1", &hidden2];
+    assert!(!run(&mut docker.in_netns_of("hidden", &ping), b"", READY_MAX).status.success());
+    let gateway =
+        docker.ok(&["network", "inspect", "secret", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
+    inside(docker, "hidden", &["ping", "-c1", "-W2", &gateway]);
+    docker.ok(&["rm", "-f", "hidden", "hidden2"]);
+    docker.ok(&["network", "rm", "secret"]);
 }
 
 /// Without an IPAM driver the switch gives the addresses, of the families that Docker asks for.
@@ -116,7 +125,7 @@ fn without_ipam(docker: &Docker) {
 
 /// The switch's own containers on a network of Docker.
 #[track_caller]
-fn attached_by_other_ways(host: &crate::harness::Host, docker: &Docker) {
+fn attached_by_other_ways(host: &Host, docker: &Docker) {
     let netns = Netns::new("other");
     host.ok(&["attach", "--netns", netns.name(), "--name", "tool", "--network", "blue"]);
     let tool = host.inspect("tool").port.ipv4[0].to_string();
@@ -144,7 +153,7 @@ fn attached_by_other_ways(host: &crate::harness::Host, docker: &Docker) {
 
 /// Docker deletes its network whatever the switch says; who is on it stays.
 #[track_caller]
-fn removed_under_another(host: &crate::harness::Host, docker: &Docker, netns: &Netns) {
+fn removed_under_another(host: &Host, docker: &Docker, netns: &Netns) {
     docker.ok(&["network", "create", "-d", "vswitch", "-o", "name=brown", "brown"]);
     host.ok(&["attach", "--netns", netns.name(), "--name", "tool", "--network", "brown"]);
     docker.ok(&["network", "rm", "brown"]);
@@ -157,7 +166,7 @@ fn removed_under_another(host: &crate::harness::Host, docker: &Docker, netns: &N
 }
 
 #[track_caller]
-fn bad_input(host: &crate::harness::Host, docker: &Docker) {
+fn bad_input(host: &Host, docker: &Docker) {
     let networks = host.json(&["network", "ls"]);
     let create = |args: &[&str]| {
         let create = ["network", "create", "-d", "vswitch"];

@@ -20,6 +20,46 @@ if libc.syscall(number, 16, attributes, 128) != 0:
 print(struct.unpack_from('I', attributes, 24)[0])
 ";
 
+/// Prints the number of keys of a map, by its name, which a program of a cgroup uses; its keys have 8 bytes. bpf(2):
+/// `BPF_PROG_QUERY`, `BPF_PROG_GET_FD_BY_ID`, `BPF_OBJ_GET_INFO_BY_FD`, `BPF_MAP_GET_FD_BY_ID`, `BPF_MAP_GET_NEXT_KEY`.
+const COUNT_KEYS: &str = "\
+import ctypes, errno, os, platform, struct, sys
+number = {'x86_64': 321, 'aarch64': 280}[platform.machine()]
+libc = ctypes.CDLL(None, use_errno=True)
+def bpf(command, attributes):
+    attributes = ctypes.create_string_buffer(attributes, 128)
+    result = libc.syscall(number, command, attributes, 128)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f'bpf command {command}')
+    return result, attributes
+def info(fd, asked=b''):
+    buffer = ctypes.create_string_buffer(asked, 256)
+    bpf(15, struct.pack('IIQ', fd, 256, ctypes.addressof(buffer)))
+    return buffer
+cgroup = os.open(sys.argv[1], os.O_RDONLY)
+ids = ctypes.create_string_buffer(64 * 4)
+count = struct.unpack_from('I', bpf(16, struct.pack('IIIIQII', cgroup, 3, 0, 0, ctypes.addressof(ids), 64, 0))[1], 24)[0]
+for program in struct.unpack_from(f'{count}I', ids):
+    maps = ctypes.create_string_buffer(64 * 4)
+    asked = struct.pack('52xIQ', 64, ctypes.addressof(maps))
+    many = struct.unpack_from('I', info(bpf(13, struct.pack('I', program))[0], asked), 52)[0]
+    for one in struct.unpack_from(f'{many}I', maps):
+        fd = bpf(14, struct.pack('I', one))[0]
+        if info(fd)[24:40].rstrip(b'\\0').decode() == sys.argv[2]:
+            key, keys = ctypes.create_string_buffer(8), 0
+            at = 0
+            while True:
+                try:
+                    bpf(4, struct.pack('IIQQ', fd, 0, at, ctypes.addressof(key)))
+                except OSError as error:
+                    assert error.errno == errno.ENOENT, error
+                    break
+                at, keys = ctypes.addressof(key), keys + 1
+            print(keys)
+            sys.exit()
+sys.exit('no such map')
+";
+
 /// A cgroup (version 2) of a test.
 pub(crate) struct Cgroup(PathBuf);
 
@@ -47,8 +87,19 @@ impl Cgroup {
     /// Number of socket programs that are attached to it.
     #[track_caller]
     pub(crate) fn programs(&self) -> usize {
+        self.number(&[QUERY, self.path()])
+    }
+
+    /// Number of entries of a table of cut-through, while its program is attached.
+    #[track_caller]
+    pub(crate) fn entries(&self, table: &str) -> usize {
+        self.number(&[COUNT_KEYS, self.path(), table])
+    }
+
+    #[track_caller]
+    fn number(&self, script: &[&str]) -> usize {
         let mut command = Command::new("python3");
-        command.args(["-c", QUERY, self.path()]);
+        command.arg("-c").args(script);
         let count = run(&mut command, b"", COMMAND_TIMEOUT).ok();
         count.trim().parse().expect("a number")
     }

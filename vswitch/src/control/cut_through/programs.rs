@@ -4,13 +4,13 @@ use std::path::Path;
 
 use vswitch_cutthrough::{CutThrough, Error, Guards, Options};
 
-use crate::config::{CgroupPath, Config, CutThroughAllow};
+use crate::config::{CgroupPath, Config};
 use crate::control::random::random;
 use crate::host::cut_through_note::{self, CutThroughNote};
 use crate::host::netns;
 
-/// In debug builds, the guards that are on: `none`, or some of `order,bound,splice`, so that a test sees what the others
-/// prevent.
+/// In debug builds, the guards that are on: `none`, or some of `order,bound,splice,ring,refresh`, so that a test sees
+/// what the others do.
 const GUARDS: &str = "VSWITCH_CUT_THROUGH_GUARDS";
 
 /// Starts the programs, or takes over those of a killed switch.
@@ -25,8 +25,7 @@ pub(super) fn start(config: &Config, boot_id: String) -> Result<CutThrough, Stri
     if former.is_some_and(|note| note.cgroup.as_deref() != cgroup) {
         clear_of_dead(state_dir)?;
     }
-    let mut options = options(state_dir, cgroup)?;
-    options.allows_known_faults = config.cut_through_allow == Some(CutThroughAllow::KnownFaults);
+    let options = options(state_dir, cgroup)?;
     let cgroup = cgroup.map(Path::to_owned);
     let noted = CutThroughNote { boot_id, cgroup }.write(state_dir);
     noted.map_err(|error| format!("it cannot be noted in {}: {error}", state_dir.display()))?;
@@ -65,7 +64,6 @@ fn options(state_dir: &Path, cgroup: Option<&Path>) -> Result<Options, String> {
         instance: instance.map_err(|error| format!("{}: {error}", state_dir.display()))?,
         cgroup: cgroup.map(Path::to_owned),
         hash_seed: random().map_err(|error| error.to_string())?,
-        allows_known_faults: false,
         guards: guards(),
     })
 }
@@ -75,5 +73,11 @@ fn guards() -> Guards {
         return Guards::ALL;
     };
     let has = |name| wanted.split(',').any(|it| it == name);
-    Guards { order: has("order"), bound: has("bound"), splice: has("splice") }
+    Guards {
+        order: has("order"),
+        bound: has("bound"),
+        splice: has("splice"),
+        ring: has("ring"),
+        refresh: has("refresh"),
+    }
 }

@@ -251,7 +251,7 @@ fn segment<'a, O: Observer>(
     mut send: impl FnMut(&mut FrameIo<'a, O>, Frame, Datagrams),
 ) -> Result<(), DropReason> {
     let ethernet = io.pool.ethernet(frame);
-    let (socket, ecn) = (entropy(meta, ethernet), ecn::of(meta, ethernet));
+    let (socket, ecn) = (entropy(meta, ethernet, vni), ecn::of(meta, ethernet));
     let mut next = 0;
     loop {
         let mut part = io.pool.alloc().ok_or(DropReason::NoBuffer)?;
@@ -331,7 +331,7 @@ fn wrap_one(
                 .map_err(|_| DropReason::TunnelBadOffload)?;
         }
     }
-    let socket = entropy(meta, ethernet);
+    let socket = entropy(meta, ethernet, vni);
     if !frame.grow_front(GROWTH) {
         return Err(DropReason::NoBuffer);
     }
@@ -341,9 +341,9 @@ fn wrap_one(
     Ok(socket)
 }
 
-/// A hash of the flow: addresses, protocol and ports; of MAC addresses where it is not IP.
+/// A hash of the flow: network, addresses and ports; of MAC addresses where it is not IP.
 #[inline]
-fn entropy(meta: &Meta, ethernet: &[u8]) -> u16 {
+fn entropy(meta: &Meta, ethernet: &[u8], vni: vxlan::Vni) -> u16 {
     let word = |at: usize| {
         let bytes = ethernet.get(at..at + 8).and_then(|bytes| bytes.first_chunk());
         bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
@@ -357,7 +357,7 @@ fn entropy(meta: &Meta, ethernet: &[u8]) -> u16 {
     let has_ports = matches!(meta.l4, L4::Tcp | L4::Udp | L4::Sctp) && !meta.fragment;
     let ports = ethernet.get(l4..l4 + 4).and_then(|ports| ports.first_chunk());
     let ports = ports.filter(|_| has_ports).map_or(0, |ports| u32::from_ne_bytes(*ports));
-    (mix(addresses, ports.into()) >> 48) as u16
+    (mix(mix(addresses, ports.into()), vni.get().into()) >> 48) as u16
 }
 
 /// Mixes a word into a hash; the highest bits are the best.

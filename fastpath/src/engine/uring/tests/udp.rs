@@ -44,8 +44,9 @@ impl Bench {
         self.engine.send(&mut self.pool, C, frame);
     }
 
-    /// Parts that are queued, and their sockets.
-    fn parts(&self) -> Vec<(i32, Part)> {
+    /// Parts that are queued, and their sockets, at the end of the round.
+    fn parts(&mut self) -> Vec<(i32, Part)> {
+        self.engine.flush(&mut self.pool);
         let part = |op: &Op| match op {
             Op::Transmit { socket, part, .. } => Some((*socket, *part)),
             _ => None,
@@ -86,6 +87,25 @@ fn a_segmented_frame_is_one_operation_and_counts_as_its_datagrams() {
     bench.round();
     let io = bench.engine.port_io(C).traffic;
     assert_eq!((io.tx_frames, io.tx_bytes), (5, 750));
+    bench.assert_clean();
+}
+
+/// The frames of a port that is detached in the same round are sent still.
+#[test]
+fn datagrams_of_a_flow_are_one_operation_at_the_end_of_the_round() {
+    let (mut bench, numbers) = bench();
+    for len in [250, 250, 100, 100] {
+        bench.send_datagrams(0, len);
+    }
+    assert_eq!(bench.engine.writes_in_flight(), 2);
+    bench.engine.detach(C);
+    let expected = [part(0, 600, 250), part(0, 100, 0)];
+    assert_eq!(bench.parts(), expected.map(|part| (numbers[1], part)));
+    (0..2).for_each(|_| bench.round());
+    let io = bench.engine.port_io(C);
+    assert_eq!((io.traffic.tx_frames, io.traffic.tx_bytes), (4, 700));
+    assert_eq!(io.tx_drops, [0; TxDrop::COUNT]);
+    assert_eq!(bench.events(), [EngineEvent::Detached(C)]);
     bench.assert_clean();
 }
 

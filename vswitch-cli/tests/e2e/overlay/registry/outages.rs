@@ -23,13 +23,22 @@ impl Steady {
         Self(from.spawn(&["ping", "-n", "-i", "0.1", "-W", "2", &to]))
     }
 
+    /// Each request has one answer, but the last ones, which may be under way when `ping` is told to end.
     #[track_caller]
     fn end(self) {
         self.0.signal(nix::sys::signal::Signal::SIGINT);
         let output = self.0.finish(SOON);
-        let lost = output.stdout.contains(" 0% packet loss");
-        assert!(lost && !output.stdout.contains("DUP!"), "{output}");
+        let answers = output.stdout.lines().filter(|line| line.contains(" bytes from "));
+        let answered: Vec<_> = answers.filter_map(|line| number(line, "icmp_seq=", " ")).collect();
+        assert!(answered.iter().copied().eq(1..=answered.len()), "{output}");
+        let sent = number(&output.stdout, "statistics ---\n", " packets transmitted");
+        assert!(sent.is_some_and(|sent| answered.len() + 3 >= sent), "{output}");
     }
+}
+
+/// The number between two texts.
+fn number(text: &str, before: &str, after: &str) -> Option<usize> {
+    text.split_once(before)?.1.split_once(after)?.0.parse().ok()
 }
 
 /// Without etcd traffic goes on, and a node attaches with addresses of its own blocks; the others learn of it later.
