@@ -97,6 +97,55 @@ fn parts_are_restored_or_shown() {
     wait_for("it is in order again", SOON, || host.ls()[0].state == PortState::Up);
 }
 
+/// A deletion is told by workers and by the kernel, in either order: it is logged once. A move is a fault.
+#[test]
+fn a_host_port_that_was_deleted_is_told_from_one_that_was_moved() {
+    const DELETIONS: usize = 8;
+    let host = Host::with_switch();
+    let (netns, daemon) = (host.netns(), host.daemon_pid());
+    netns.ok(&["ip", "link", "del", "nic0"]);
+    wait_for("the uplink is gone", SOON, || host.log().contains("no device that leads out"));
+    let warnings = || host.log().matches("WARN").count();
+    let before = warnings();
+    for n in 0..DELETIONS {
+        host.ok(&["network", "create", "blue"]);
+        // Both wake at the same time.
+        freeze(daemon);
+        netns.ok(&["ip", "link", "del", "br-blue"]);
+        thaw(daemon);
+        wait_for("it is noticed", SOON, || {
+            host.log().matches("the host device was deleted").count() == n + 1
+        });
+        assert!(host.status().host_faults[0].contains("was deleted: remove"));
+        host.ok(&["network", "rm", "blue"]);
+    }
+    host.ok(&["network", "create", "blue"]);
+    assert_eq!(host.status().host_faults, Vec::<String>::new());
+    assert_eq!(warnings(), before, "{}", host.log());
+    let elsewhere = host.namespace("elsewhere");
+    netns.ok(&["ip", "link", "set", "br-blue", "netns", elsewhere.name()]);
+    wait_for("the fault is shown", SOON, || host.status().faults == 1);
+    let faults = host.status().host_faults;
+    assert!(faults[0].contains("br-blue was deleted, or moved"), "{faults:?}");
+}
+
+/// The same of a container's interface, at which the switch looks each second.
+#[test]
+fn a_deleted_interface_is_not_called_moved() {
+    let host = Host::with_switch();
+    let daemon = host.daemon_pid();
+    for _ in 0..3 {
+        let a = host.container("a");
+        freeze(daemon);
+        a.ok(&["ip", "link", "del", "eth0"]);
+        // The next look is due.
+        std::thread::sleep(Duration::from_millis(1100));
+        thaw(daemon);
+        wait_for("it is detached", SOON, || host.ls().is_empty());
+    }
+    assert!(!host.log().contains("out of order"), "{}", host.log());
+}
+
 /// `--uplink kernel` needs forwarding, whoever switches it off, and who did so has it off in the end, though it was on at
 /// the start.
 #[test]

@@ -6,11 +6,13 @@
 //! | the TAP of an uplink deleted | the workers' event, or the kernel's | made again, with its index and MAC address |
 //! | it, or a host port, set down; an address or a route of the host port removed, IPv6 switched off | the kernel's event | restored |
 //! | `route_localnet`, `ip_forward`, `ip_local_reserved_ports` | a look each second | restored |
-//! | a host port deleted, renamed or moved; an uplink TAP renamed or replaced | the kernel's event | a fault |
+//! | a host port renamed or moved; an uplink TAP renamed or replaced | the kernel's event | a fault |
 //! | a container's interface that is no longer in its namespace | a look at one each second | a fault of the endpoint |
 //!
 //! All addresses and routes are read after an event of one of our devices, or lost events, and once for all networks each
-//! [`RESYNC_INTERVAL`]. A host port that is deleted stays so, with its containers (`control/events.rs`).
+//! [`RESYNC_INTERVAL`]. A host port that is deleted stays so, with its containers: the workers tell of it
+//! (`control/events.rs`), perhaps after the kernel. So one that is gone was moved if the next look finds it gone, too, and
+//! nobody has told.
 
 mod interfaces;
 mod notices;
@@ -45,6 +47,8 @@ struct Upkeep {
     turn: usize,
     /// Devices of ours that were down since the last restoration.
     downs: BTreeSet<u32>,
+    /// Host ports, by index, that the last look did not find.
+    gone: BTreeSet<u32>,
     /// When all is read again without an event.
     next: Instant,
 }
@@ -101,6 +105,7 @@ impl Upkeep {
             looks: Looks::default(),
             turn: 0,
             downs: BTreeSet::new(),
+            gone: BTreeSet::new(),
             next: Instant::now(),
         }
     }
@@ -125,6 +130,7 @@ impl Upkeep {
         self.next = Instant::now() + RESYNC_INTERVAL;
         // No network is removed meanwhile, and made again with other addresses.
         let stays = inner.network_changes.try_lock();
+        self.gone.retain(|index| inner.is_host_port(*index));
         let networks = match &stays {
             Ok(_) => bridges(&inner.model()),
             Err(_) => {
@@ -154,13 +160,20 @@ impl Upkeep {
     async fn restore_network(&mut self, found: &Found, name: &NetworkName) -> bool {
         let inner = Arc::clone(&self.control.0);
         let queues = inner.dataplane.workers();
-        let setup = {
+        let setup = || {
             let model = inner.model();
             let network = model.network_named(name).filter(|network| network.has_device());
             network.and_then(|network| bridge_setup(&network.spec, queues, true))
         };
-        let (Some(setup), Some(index)) = (setup, inner.host_port_index(name)) else { return false };
-        let repairs = own_device::restore_bridge(&inner.netlink, found, &setup, index).await;
+        let index = inner.host_port_index(name);
+        let (Some(was), Some(index)) = (setup(), index) else { return false };
+        let repairs = own_device::restore_bridge(&inner.netlink, found, &was, index).await;
+        if !repairs.is_gone {
+            self.gone.remove(&index);
+        } else if self.gone.insert(index) || setup().is_none() {
+            self.next = self.next.min(Instant::now() + UPKEEP_INTERVAL);
+            return false;
+        }
         // With the link went its neighbour table.
         if self.downs.remove(&index) || !repairs.restored.is_empty() {
             let leases = inner.model().leases_on(name);
@@ -168,7 +181,7 @@ impl Upkeep {
                 inner.install_host_neighbours(&lease).await;
             }
         }
-        self.report(&setup.name, Some(name), &repairs)
+        self.report(&was.name, Some(name), &repairs)
     }
 
     async fn restore_uplink(&mut self, found: &Found) -> bool {

@@ -73,7 +73,7 @@ impl Control {
         // Also after an error, so that it is stopped.
         inner.publisher.lock().await.uplink = Some(uplink);
         claimed?;
-        log_changes(&UplinkState::default(), &state);
+        log_changes(None, &state);
         tokio::spawn(follow_uplink(Arc::clone(inner), ports, states));
         Ok(())
     }
@@ -151,7 +151,7 @@ async fn follow_uplink(
         {
             let mut model = inner.model();
             let Some(uplink) = model.uplink() else { return };
-            log_changes(&uplink.state, &state);
+            log_changes(Some(&uplink.state), &state);
             report_changes(&inner, &uplink.state, &state);
             if uplink.state != state {
                 model.set_uplink_state(state);
@@ -193,7 +193,10 @@ fn changes<'a>(
     changed.chain(gone.map(|link| (link.device.as_str(), None)))
 }
 
-fn log_changes(before: &UplinkState, now: &UplinkState) {
+/// Logs what is other than before, or all at the start.
+fn log_changes(before: Option<&UplinkState>, now: &UplinkState) {
+    let waited = before.is_some_and(|it| it.links.is_empty());
+    let before = &before.cloned().unwrap_or_default();
     for (device, link) in changes(before, now) {
         let Some(link) = link else {
             tracing::warn!(device, "the device is no uplink any more");
@@ -212,7 +215,7 @@ fn log_changes(before: &UplinkState, now: &UplinkState) {
     for rule in unread.filter(|rule| !before.rules.unread().contains(rule)) {
         tracing::warn!(rule, "a routing rule is not followed");
     }
-    if now.links.is_empty() {
+    if now.links.is_empty() && !waited {
         tracing::warn!("{WAITING}");
     }
 }

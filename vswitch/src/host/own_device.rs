@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::bridge::{self, BridgeSetup};
 use super::netlink::Link;
+use super::nft::has_device;
 use super::routes::HostRoute;
 use super::{HostError, Netlink, sysctl};
 
@@ -27,6 +28,8 @@ pub(crate) struct Repairs {
     pub(crate) restored: Vec<String>,
     /// What is out of order still.
     pub(crate) faults: Vec<String>,
+    /// The device itself is not in the namespace, which is a fault.
+    pub(crate) is_gone: bool,
 }
 
 /// Where a device of ours is.
@@ -83,6 +86,13 @@ impl Repairs {
     pub(crate) fn extend(&mut self, other: Self) {
         self.restored.extend(other.restored);
         self.faults.extend(other.faults);
+        self.is_gone |= other.is_gone;
+    }
+
+    /// Those of a device that is not in the namespace.
+    fn gone(name: &str) -> Self {
+        let fault = format!("{name} was deleted, or moved to another namespace");
+        Self { faults: vec![fault], is_gone: true, ..Self::default() }
     }
 
     /// Notes the result of a restored part.
@@ -113,11 +123,7 @@ pub(crate) async fn restore_bridge(
     let mut repairs = Repairs::default();
     let link = match found.presence(index, &setup.name) {
         Presence::Here(link) => link,
-        Presence::Gone => {
-            let fault = format!("{} was deleted, or moved to another namespace", setup.name);
-            repairs.faults.push(fault);
-            return repairs;
-        }
+        Presence::Gone => return Repairs::gone(&setup.name),
         Presence::Other(fault) => {
             repairs.faults.push(fault);
             return repairs;
@@ -144,7 +150,11 @@ pub(crate) async fn restore_bridge(
             repairs.add(format!("route {}", net.trunc()), added);
         }
     }
-    repairs
+    // It may have gone meanwhile.
+    match repairs.faults.is_empty() || has_device(&setup.name) {
+        true => repairs,
+        false => Repairs::gone(&setup.name),
+    }
 }
 
 async fn add_address(netlink: &Netlink, link: &Link, net: IpNet) -> Result<(), HostError> {

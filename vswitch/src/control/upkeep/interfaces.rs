@@ -20,6 +20,9 @@ use crate::host::netns::{self, NetnsId};
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     turn: usize,
+    /// The fault that the last look found, and for the first time: the interface may have been deleted, of which the
+    /// workers tell in a moment.
+    missed: Option<String>,
     /// When a path was searched among all processes last: the search is costly.
     scanned: Option<Instant>,
     /// Paths of namespaces whose own path is gone.
@@ -34,11 +37,16 @@ impl Looks {
             self.turn = 0;
             return;
         };
-        self.turn += 1;
+        let missed = self.missed.take();
         match self.fault(control, &key, &record).await {
+            Ok(Some(fault)) if missed.as_ref() != Some(&fault) => {
+                self.missed = Some(fault);
+                return;
+            }
             Ok(fault) => control.note_fault(&key, fault),
             Err(error) => tracing::debug!(name = %key, %error, "cannot look at its interface"),
         }
+        self.turn += 1;
     }
 
     /// The fault of an endpoint whose interface is not in its namespace.
