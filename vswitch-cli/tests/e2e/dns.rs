@@ -245,7 +245,8 @@ fn an_upstream_server_that_is_our_gateway_is_not_asked() {
     let web = host.container("web");
     let started = Instant::now();
     assert!(dig(&web, &["www.example"]).contains("status: SERVFAIL"));
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    // One that is asked in vain takes 1.8 s.
+    assert!(started.elapsed() < Duration::from_millis(1800), "{:?}", started.elapsed());
     assert_eq!(host.stats().dns.upstream_queries, 0);
 }
 

@@ -123,7 +123,7 @@ fn a_bridge_that_somebody_deleted() {
     let mut host = Host::with_switch_args(&["--workers", "2", "--uplink", "none"]);
     let (a, b) = (host.container("a"), host.container("b"));
     host.netns().ok(&["ip", "link", "del", "br0"]);
-    wait_for("the log says so", Duration::from_secs(1), || host.log().contains("was deleted"));
+    wait_for("the log says so", Duration::from_secs(5), || host.log().contains("was deleted"));
     a.ping(b.v4());
     let log = host.log();
     let line: Vec<_> = log.lines().filter(|line| line.contains("was deleted")).collect();

@@ -99,17 +99,6 @@ struct sk_psock {
 	struct list_head ingress_msg;
 };
 
-struct seq_file;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-};
-
-struct bpf_iter__sockmap {
-	struct bpf_iter_meta *meta;
-	struct sock *sk;
-};
-
 struct task_struct;
 
 #if defined(__TARGET_ARCH_x86)

@@ -8,6 +8,8 @@
 #define BUSY (~0ULL)
 #define CONNECTIONS_MAX 65536
 #define EVENTS_BYTES (256 * 1024)
+// Joined sockets that the switch asks for at a time.
+#define REPORTS 64
 // Sends in a row that waited for the order, after which a sender is one that does not pause. The switch is told of it once
 // in so many nanoseconds at most.
 #define WAITS 16
@@ -144,7 +146,8 @@ struct report {
 	// Whether bytes of its program are on their way by TCP.
 	u32 is_tcp_sending;
 	u32 waits;
-	u32 none;
+	// Whether the socket is joined; else the others say nothing.
+	u32 is_joined;
 };
 
 enum held_back {

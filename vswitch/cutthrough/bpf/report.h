@@ -2,41 +2,68 @@
 #ifndef REPORT_H
 #define REPORT_H
 
-SEC("iter/sockmap")
-int joined(struct bpf_iter__sockmap *it)
-{
-	struct report report = {};
-	struct sock *sk = it->sk;
-	struct sk_psock *psock;
-	struct tcp_sock *tcp;
-	struct end *end;
-	u64 user_data, done;
-	u32 copied;
+// What the switch asks, by cookies from the first element to one without, and the answers. Only the switch writes cookies.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, REPORTS);
+	__type(key, u32);
+	__type(value, struct report);
+} reports SEC(".maps");
 
-	if (!sk)
-		return 0;
-	end = bpf_sk_storage_get(&ends, sk, 0, 0);
+// Fills in what a socket knows. False if it is none of ours.
+static __always_inline bool describe(struct report *report, struct bpf_sock *socket)
+{
+	struct end *end = bpf_sk_storage_get(&ends, socket, 0, 0);
+	struct sock *sk = bpf_rdonly_cast(socket, bpf_core_type_id_kernel(struct sock));
+	struct tcp_sock *tcp = bpf_rdonly_cast(socket, bpf_core_type_id_kernel(struct tcp_sock));
+	struct sk_psock *psock;
+	u64 user_data, done;
+	u32 taken, copied;
+
 	if (!end)
-		return 0;
-	report.cookie = sk->__sk_common.skc_cookie.counter;
-	report.id = end->id, report.side = end->side;
-	report.tries = end->tries, report.waits = end->waits, report.user = end->user;
-	tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+		return false;
+	report->id = end->id, report->side = end->side;
+	report->tries = end->tries, report->waits = end->waits, report->user = end->user;
 	// Receives move `copied_seq` before they are counted, so what was read past TCP is never overstated.
-	report.taken = *(volatile u32 *)&end->taken;
+	taken = *(volatile u32 *)&end->taken;
 	copied = *(volatile u32 *)&tcp->copied_seq;
 	done = 1ULL << bpf_core_enum_value(enum sock_flags, SOCK_DONE);
-	report.is_tcp_unread = *(volatile u32 *)&tcp->rcv_nxt != copied;
+	report->is_tcp_unread = *(volatile u32 *)&tcp->rcv_nxt != copied;
 	// The FIN has a number, and is no byte.
-	if (sk->__sk_common.skc_flags & done && !report.is_tcp_unread)
+	if (sk->__sk_common.skc_flags & done && !report->is_tcp_unread)
 		copied--;
-	if (end->reads)
-		report.taken -= copied - end->start;
-	report.is_tcp_sending = tcp->snd_una != tcp->write_seq;
+	report->taken = end->reads ? taken - (copied - end->start) : taken;
+	report->is_tcp_sending = tcp->snd_una != tcp->write_seq;
 	user_data = (u64)sk->sk_user_data & ~7ULL;
 	psock = bpf_rdonly_cast((void *)user_data, bpf_core_type_id_kernel(struct sk_psock));
-	report.is_unread = user_data && psock->ingress_msg.next != &((struct sk_psock *)user_data)->ingress_msg;
-	bpf_seq_write(it->meta->seq, &report, sizeof(report));
+	report->is_unread = user_data && psock->ingress_msg.next != &((struct sk_psock *)user_data)->ingress_msg;
+	return true;
+}
+
+static long answer(u32 index, void *none)
+{
+	struct report *report = bpf_map_lookup_elem(&reports, &index);
+	struct bpf_sock *socket;
+
+	if (!report || !report->cookie)
+		return 1;
+	socket = bpf_map_lookup_elem(&sockets, &report->cookie);
+	if (!socket) {
+		report->is_joined = 0;
+		return 0;
+	}
+	report->is_joined = describe(report, socket);
+	bpf_sk_release(socket);
+	return 0;
+}
+
+// Run by the switch alone. Of the types of programs that may look a socket up and give it back, this is one that can be run
+// so.
+SEC("tc")
+int joined(struct __sk_buff *none)
+{
+	bpf_loop(REPORTS, answer, NULL, 0);
 	return 0;
 }
 

@@ -360,9 +360,7 @@ impl Work {
 
     /// Looks at all joined sockets.
     fn look(&mut self, now: Duration) {
-        // A list is a walk through a large table.
-        let reports = if self.has_joined { self.joined.reports() } else { Ok(Vec::new()) };
-        let Ok(reports) = reports else { return self.cannot_list(now) };
+        let Ok(reports) = self.joined.reports() else { return self.cannot_list(now) };
         self.has_joined = !reports.is_empty();
         let pairs = pairs(&reports);
         for (id, pair) in &pairs {

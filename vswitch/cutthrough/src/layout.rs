@@ -191,9 +191,11 @@ impl Report {
     /// Bytes of one.
     pub(crate) const BYTES: usize = 64;
 
+    /// None if the socket is not joined.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let half = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-        Some(Self {
+        let is_joined = half(60)? != 0;
+        is_joined.then_some(Self {
             cookie: word(bytes, 0)?,
             id: word(bytes, 8)?,
             user: User::read(bytes.get(16..)?)?,

@@ -77,6 +77,19 @@ pub(crate) fn run(program: BorrowedFd<'_>, context: &mut [u8]) -> io::Result<()>
     result(unsafe { bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) })
 }
 
+/// Runs a program of the type `tc` with an empty frame.
+pub(crate) fn run_with_frame(program: BorrowedFd<'_>) -> io::Result<()> {
+    let frame = [0_u8; 14];
+    let mut options = bpf_test_run_opts {
+        sz: size_of::<bpf_test_run_opts>() as libbpf_sys::size_t,
+        data_in: frame.as_ptr().cast(),
+        data_size_in: frame.len() as u32,
+        ..Default::default()
+    };
+    // SAFETY: the kernel reads `data_size_in` bytes, which `frame` has, and writes fields of `options`.
+    result(unsafe { bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) })
+}
+
 /// Ready to read when the ring has something.
 pub(crate) fn ready<'r>(ring: &'r RingBuffer<'_>) -> BorrowedFd<'r> {
     // SAFETY: the ring has the descriptor until it is dropped, and is borrowed for as long.

@@ -129,7 +129,7 @@ fn sends(
     while read < written {
         read += receive(reader, &mut buffer)?;
     }
-    let joined = JoinedSockets::new(&loaded.object).map_err(io::Error::other)?;
+    let mut joined = JoinedSockets::new(&loaded.object).map_err(io::Error::other)?;
     let reports = joined.reports().map_err(io::Error::other)?;
     let sent = joined.connection(ID).map(|it| it.sent()[0]);
     match pairs(&reports).get(&ID) {
