@@ -8,8 +8,8 @@
 //              users are known, the switch is told; it joins them.
 // send.h       cut_through: decides about each send of a joined socket: straight into the receiver's queue, or through
 //              TCP as ever. One reason to hold it back is enough, and TCP is always right.
-// report.h     joined: tells how joined sockets are, so that the switch sees which can be plain TCP sockets again, and which
-//              readers miss what has come by TCP.
+// report.h     joined: reports the state of joined sockets, so that the switch sees which can be plain TCP sockets again,
+//              and which readers miss what has come by TCP.
 //
 // Order. A receiver reads redirected bytes before those that TCP has queued. So a send is redirected only while
 // `copied_seq` of the receiver equals `write_seq` of the sender: everything that was ever sent through TCP has been read.

@@ -8,7 +8,7 @@
 #define BUSY (~0ULL)
 #define CONNECTIONS_MAX 65536
 #define EVENTS_BYTES (256 * 1024)
-// Joined sockets that the switch asks for at a time.
+// Sockets that the switch asks about at a time.
 #define REPORTS 64
 // Sends in a row that waited for the order, after which a sender is one that does not pause. The switch is told of it once
 // in so many nanoseconds at most.
@@ -131,7 +131,7 @@ struct leave {
 	u64 id;
 };
 
-// A joined socket.
+// A question about a socket, and its answer.
 struct report {
 	u64 cookie;
 	u64 id;
@@ -146,7 +146,7 @@ struct report {
 	// Whether bytes of its program are on their way by TCP.
 	u32 is_tcp_sending;
 	u32 waits;
-	// Whether the socket is joined; else the others say nothing.
+	// Whether the socket is joined.
 	u32 is_joined;
 };
 

@@ -14,7 +14,7 @@ struct {
 	__type(value, struct bucket);
 } allowed SEC(".maps");
 
-// Joined sockets by their cookie, which no other socket ever has. Only the switch writes.
+// Joined sockets by their cookie, which no other socket ever has. Only the switch joins.
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, 2 * CONNECTIONS_MAX);

@@ -1,8 +1,8 @@
-// The joined sockets, for the switch.
+// The state of joined sockets, for the switch.
 #ifndef REPORT_H
 #define REPORT_H
 
-// What the switch asks, by cookies from the first element to one without, and the answers. Only the switch writes cookies.
+// Cookies that the switch asks about, up to the first 0, and the answers.
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -11,8 +11,8 @@ struct {
 	__type(value, struct report);
 } reports SEC(".maps");
 
-// Fills in what a socket knows. False if it is none of ours.
-static __always_inline bool describe(struct report *report, struct bpf_sock *socket)
+// Fills in what a socket knows; `id` is 0 where it knows nothing.
+static __always_inline void describe(struct report *report, struct bpf_sock *socket)
 {
 	struct end *end = bpf_sk_storage_get(&ends, socket, 0, 0);
 	struct sock *sk = bpf_rdonly_cast(socket, bpf_core_type_id_kernel(struct sock));
@@ -21,9 +21,10 @@ static __always_inline bool describe(struct report *report, struct bpf_sock *soc
 	u64 user_data, done;
 	u32 taken, copied;
 
+	report->id = end ? end->id : 0;
 	if (!end)
-		return false;
-	report->id = end->id, report->side = end->side;
+		return;
+	report->side = end->side;
 	report->tries = end->tries, report->waits = end->waits, report->user = end->user;
 	// Receives move `copied_seq` before they are counted, so what was read past TCP is never overstated.
 	taken = *(volatile u32 *)&end->taken;
@@ -38,7 +39,6 @@ static __always_inline bool describe(struct report *report, struct bpf_sock *soc
 	user_data = (u64)sk->sk_user_data & ~7ULL;
 	psock = bpf_rdonly_cast((void *)user_data, bpf_core_type_id_kernel(struct sk_psock));
 	report->is_unread = user_data && psock->ingress_msg.next != &((struct sk_psock *)user_data)->ingress_msg;
-	return true;
 }
 
 static long answer(u32 index, void *none)
@@ -49,17 +49,15 @@ static long answer(u32 index, void *none)
 	if (!report || !report->cookie)
 		return 1;
 	socket = bpf_map_lookup_elem(&sockets, &report->cookie);
-	if (!socket) {
-		report->is_joined = 0;
+	report->is_joined = socket != NULL;
+	if (!socket)
 		return 0;
-	}
-	report->is_joined = describe(report, socket);
+	describe(report, socket);
 	bpf_sk_release(socket);
 	return 0;
 }
 
-// Run by the switch alone. Of the types of programs that may look a socket up and give it back, this is one that can be run
-// so.
+// A `tc` program may look a socket up and release it, and the switch can run it.
 SEC("tc")
 int joined(struct __sk_buff *none)
 {

@@ -28,11 +28,12 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use crate::borrow::{Borrowed, wake};
 use crate::bulk::BulkSenders;
 use crate::clock::{monotonic, worked};
+use crate::connections::Connections;
 use crate::draining::{Draining, pairs};
 use crate::grace::Grace;
 use crate::joined::JoinedSockets;
 use crate::layout::{Connection, Counters, Event, Report, Socket};
-use crate::load::named_map;
+use crate::load::{map_handle, named_map};
 use crate::pace::Pace;
 use crate::shared::Words;
 use crate::splice::Splicers;
@@ -82,15 +83,13 @@ impl Joiner {
         let wake = wake.map_err(|errno| failed(errno.into()))?;
         let shared = Arc::new(Shared { wake, joined: Mutex::default(), counts: Counts::default() });
         let (ask, asked) = channel();
-        let events = MapHandle::try_from(&named_map(object, "events")?);
-        let events = events.map_err(Error::kernel("the events of the programs cannot be read"))?;
-        let buffers = MapHandle::try_from(&named_map(object, "buffers")?);
-        let buffers = buffers.map_err(Error::kernel("the notes of send buffers cannot be had"))?;
-        let bulk = BulkSenders::new(buffers).map_err(failed)?;
+        let events = map_handle(object, "events")?;
+        let bulk = BulkSenders::new(map_handle(object, "buffers")?).map_err(failed)?;
         let watch = Words::of_map(named_map(object, "watch")?.as_fd(), 2)?;
         let work = Work {
             shared: Arc::clone(&shared),
             joined: JoinedSockets::new(object)?,
+            connections: Connections::new(object)?,
             grace: Grace::new()?,
             watch,
             asked,
@@ -98,7 +97,6 @@ impl Joiner {
             draining: Draining::default(),
             stalled: Stalled::default(),
             bulk,
-            has_joined: true,
             pace: Pace::default(),
             ending: None,
         };
@@ -166,6 +164,7 @@ fn count(counter: &AtomicU64, more: u64) {
 struct Work {
     shared: Arc<Shared>,
     joined: JoinedSockets,
+    connections: Connections,
     grace: Grace,
     watch: Words,
     asked: Receiver<Ask>,
@@ -173,8 +172,6 @@ struct Work {
     draining: Draining,
     stalled: Stalled,
     bulk: BulkSenders,
-    /// There may be joined sockets.
-    has_joined: bool,
     pace: Pace,
     ending: Option<(Duration, SyncSender<usize>)>,
 }
@@ -224,12 +221,12 @@ impl Work {
     }
 
     fn leave_all_leaving(&mut self) {
-        let ids = self.joined.connections(|it| it.is_leaving);
+        let ids = self.connections.ids(|it| it.is_leaving);
         self.leave(&ids);
     }
 
     fn has_to_look(&self) -> bool {
-        self.has_joined && self.pace.is_watching(monotonic())
+        !self.joined.is_empty() && self.pace.is_watching(monotonic())
             || !self.draining.is_empty()
             || self.ending.is_some()
             || self.bulk.is_any()
@@ -266,7 +263,7 @@ impl Work {
             match self.asked.try_recv() {
                 Ok(Ask::Leave(ids)) => self.leave(&ids),
                 Ok(Ask::LeaveAll(until, answer)) => {
-                    let ids = self.joined.connections(|_| true);
+                    let ids = self.connections.ids(|_| true);
                     self.leave(&ids);
                     self.ending = Some((until, answer));
                 }
@@ -281,13 +278,12 @@ impl Work {
         if self.ending.is_some() {
             return;
         }
-        let Some(connection) = self.joined.connection(id) else { return };
+        let Some(connection) = self.connections.get(id) else { return };
         // What TCP has brought or brings is not announced by the programs.
         self.pace.watch_closely(monotonic());
         match self.try_join(id, &connection) {
             Ok(true) => {
                 self.shared.joined().insert(id);
-                self.has_joined = true;
                 count(&self.shared.counts.connections, 1);
             }
             Ok(false) => count(&self.shared.counts.left_alone, 1),
@@ -310,7 +306,7 @@ impl Work {
             return Ok(false);
         }
         // A socket that was disconnected may have another connection by now.
-        let connection = self.joined.connection(id);
+        let connection = self.connections.get(id);
         if connection.is_none_or(|it| it.is_leaving) || self.draining.has(id) {
             return Ok(false);
         }
@@ -326,7 +322,7 @@ impl Work {
 
     /// Has a sender pause that does not come past TCP otherwise.
     fn make_pause(&mut self, id: u64, is_server: bool) {
-        let connection = self.joined.connection(id).filter(|it| !it.is_leaving);
+        let connection = self.connections.get(id).filter(|it| !it.is_leaving);
         if let Some(connection) = connection
             && self.ending.is_none()
         {
@@ -345,14 +341,14 @@ impl Work {
             let joined = self.shared.joined();
             ids.iter().copied().partition(|id| joined.contains(id))
         };
-        plain.into_iter().for_each(|id| self.joined.forget(id));
+        plain.into_iter().for_each(|id| self.connections.forget(id));
         if joined.is_empty() {
             return;
         }
-        self.joined.end_redirects(joined.iter().copied());
+        self.connections.end_redirects(joined.iter().copied());
         self.grace.wait();
         for id in joined {
-            if let Some(connection) = self.joined.connection(id) {
+            if let Some(connection) = self.connections.get(id) {
                 self.draining.add(id, connection.sockets(), connection.sent());
             }
         }
@@ -360,8 +356,7 @@ impl Work {
 
     /// Looks at all joined sockets.
     fn look(&mut self, now: Duration) {
-        let Ok(reports) = self.joined.reports() else { return self.cannot_list(now) };
-        self.has_joined = !reports.is_empty();
+        let Ok(reports) = self.joined.reports() else { return self.cannot_look(now) };
         let pairs = pairs(&reports);
         for (id, pair) in &pairs {
             // One whose other end is closed has nothing more to redirect, nor has anybody at the end.
@@ -370,13 +365,13 @@ impl Work {
             {
                 let sockets = pair.map(|it| it.as_ref().unwrap_or(one).socket());
                 // Nothing was sent to a socket that has had another connection before, and is in the map for that.
-                let sent = self.joined.connection(*id).map_or([0, 0], |it| it.sent());
+                let sent = self.connections.get(*id).map_or([0, 0], |it| it.sent());
                 self.draining.add(*id, sockets, sent);
             }
         }
         let (out, left) = self.draining.take_out(&self.joined, &pairs, now);
         count(&self.shared.counts.left, left.len() as u64);
-        left.into_iter().for_each(|id| self.joined.forget(id));
+        left.into_iter().for_each(|id| self.connections.forget(id));
         out.into_iter().for_each(|socket| self.wake_plain(socket, &reports));
         let staying: Vec<Report> =
             reports.iter().filter(|it| !self.draining.has(it.id)).copied().collect();
@@ -405,8 +400,8 @@ impl Work {
         let _ = wake(report.map_or(socket, Report::socket));
     }
 
-    /// What remains to be done where the sockets cannot be listed.
-    fn cannot_list(&mut self, now: Duration) {
+    /// What remains to be done where the state of joined sockets cannot be had.
+    fn cannot_look(&mut self, now: Duration) {
         self.bulk.end_all(now);
         if let Some((until, answer)) = &self.ending
             && now > *until

@@ -191,7 +191,7 @@ impl Report {
     /// Bytes of one.
     pub(crate) const BYTES: usize = 64;
 
-    /// None if the socket is not joined.
+    /// `None` if the socket is not joined.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let half = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let is_joined = half(60)? != 0;

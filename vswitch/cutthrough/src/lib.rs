@@ -25,6 +25,8 @@ mod cgroup;
 #[cfg(feature = "bpf")]
 mod clock;
 #[cfg(feature = "bpf")]
+mod connections;
+#[cfg(feature = "bpf")]
 mod draining;
 mod error;
 #[cfg(feature = "bpf")]

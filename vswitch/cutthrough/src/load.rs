@@ -1,10 +1,10 @@
 //! The compiled programs, fitted to the running kernel and loaded into it.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use libbpf_rs::{
-    Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut,
+    Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut,
 };
 
 use crate::adopt::LeftOver;
@@ -106,6 +106,21 @@ pub(crate) fn named_map<'o>(object: &'o Object, name: &str) -> Result<libbpf_rs:
 /// A loaded program.
 pub(crate) fn named_program<'o>(object: &'o Object, name: &str) -> Result<ProgramMut<'o>, Error> {
     object.progs_mut().find(|it| it.name() == name).ok_or(MISSING)
+}
+
+/// A handle of a loaded map, which outlives the object.
+pub(crate) fn map_handle(object: &Object, name: &str) -> Result<MapHandle, Error> {
+    let map = MapHandle::try_from(&named_map(object, name)?);
+    map.map_err(Error::kernel("the maps of the programs cannot be had"))
+}
+
+/// A descriptor of a loaded program, which outlives the object.
+pub(crate) fn program_handle(object: &Object, name: &str) -> Result<OwnedFd, Error> {
+    let program = named_program(object, name)?.as_fd().try_clone_to_owned();
+    program.map_err(|error| Error::Kernel {
+        step: "the programs for the switch cannot be had",
+        reason: error.to_string(),
+    })
 }
 
 const MISSING: Error = Error::Kernel { step: "the object has no such part", reason: String::new() };

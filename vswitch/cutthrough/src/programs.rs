@@ -10,7 +10,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, Object};
 use crate::adopt::LeftOver;
 use crate::cgroup::Cgroup;
 use crate::clock::monotonic;
-use crate::joined::JoinedSockets;
+use crate::connections::Connections;
 use crate::joiner::Joiner;
 use crate::layout::LAYOUT_VERSION;
 use crate::load::{self, counted, named_map, named_program};
@@ -28,7 +28,7 @@ pub struct CutThrough {
     joiner: Joiner,
     /// End with this value.
     _watches: [Link; 2],
-    joined: JoinedSockets,
+    connections: Connections,
     object: Object,
     cgroup: Cgroup,
     allowed: Arc<Allowed>,
@@ -62,7 +62,7 @@ impl CutThrough {
         let started = Self {
             joiner: Joiner::start(&object, options.guards)?,
             _watches: watches,
-            joined: JoinedSockets::new(&object)?,
+            connections: Connections::new(&object)?,
             allowed: Arc::new(Allowed::of_map(map.as_fd(), options.hash_seed, now)?),
             before: counted(&object),
             instance: options.instance,
@@ -134,13 +134,13 @@ impl CutThrough {
     /// The connections whose two sockets are joined.
     #[must_use]
     pub fn connections(&self) -> Vec<Connection> {
-        let all = self.joiner.joined().into_iter().filter_map(|id| self.joined.connection(id));
+        let all = self.joiner.joined().into_iter().filter_map(|id| self.connections.get(id));
         all.filter(|it| !it.is_leaving).collect()
     }
 
     /// Lets connections go back to TCP for good, as when their container leaves the switch.
     pub fn leave(&self, is_wanted: impl Fn(&Connection) -> bool) {
-        let ids = self.joined.connections(is_wanted);
+        let ids = self.connections.ids(is_wanted);
         if !ids.is_empty() {
             self.joiner.leave(ids);
         }

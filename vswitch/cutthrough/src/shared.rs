@@ -1,4 +1,4 @@
-//! Memory that the programs of the kernel read while the switch writes it.
+//! Memory that the programs of the kernel and the switch share.
 
 #[cfg(feature = "bpf")]
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -36,7 +36,8 @@ impl Words {
             Self::Own(words) => words,
             // SAFETY: the mapping is readable and writable for `len` bytes, stays mapped as long as `self`, and begins
             // at a page, so it is aligned for `AtomicU64`, which may have any bits. The kernel and other threads change
-            // it meanwhile; nobody has a reference other than to atomics, and the programs read whole aligned words.
+            // it meanwhile; nobody has a reference other than to atomics. Programs read and write whole aligned words, but
+            // for `reports`, which they write only while the one thread that reads it waits for them.
             Self::Mapped(map) => unsafe {
                 std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicU64>(), map.len() / 8)
             },

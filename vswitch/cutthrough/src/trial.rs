@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use rustix::net::sockopt::socket_cookie;
 
+use crate::connections::Connections;
 use crate::draining::pairs;
 use crate::joined::JoinedSockets;
 use crate::layout::{CONNECTION_BYTES, END_BYTES};
@@ -131,7 +132,8 @@ fn sends(
     }
     let mut joined = JoinedSockets::new(&loaded.object).map_err(io::Error::other)?;
     let reports = joined.reports().map_err(io::Error::other)?;
-    let sent = joined.connection(ID).map(|it| it.sent()[0]);
+    let connections = Connections::new(&loaded.object).map_err(io::Error::other)?;
+    let sent = connections.get(ID).map(|it| it.sent()[0]);
     match pairs(&reports).get(&ID) {
         Some([_, Some(reader)]) if reader.taken > 0 && sent == Some(reader.taken) => Ok(Ok(())),
         _ => cannot("count what is read past TCP"),

@@ -11,13 +11,13 @@
 //!
 //! All addresses and routes are read after an event of one of our devices, or lost events, and once for all networks each
 //! [`RESYNC_INTERVAL`]. A host port that is deleted stays so, with its containers: the workers tell of it
-//! (`control/events.rs`), perhaps after the kernel. So one that is gone was moved if the next look finds it gone, too, and
-//! nobody has told.
+//! (`control/events.rs`), perhaps after the kernel. So one is called moved when it has been gone for a while, and nobody has
+//! told.
 
 mod interfaces;
 mod notices;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -47,8 +47,8 @@ struct Upkeep {
     turn: usize,
     /// Devices of ours that were down since the last restoration.
     downs: BTreeSet<u32>,
-    /// Host ports, by index, that the last look did not find.
-    gone: BTreeSet<u32>,
+    /// Host ports, by index, that are gone, and since when.
+    gone: BTreeMap<u32, Instant>,
     /// When all is read again without an event.
     next: Instant,
 }
@@ -105,7 +105,7 @@ impl Upkeep {
             looks: Looks::default(),
             turn: 0,
             downs: BTreeSet::new(),
-            gone: BTreeSet::new(),
+            gone: BTreeMap::new(),
             next: Instant::now(),
         }
     }
@@ -130,7 +130,7 @@ impl Upkeep {
         self.next = Instant::now() + RESYNC_INTERVAL;
         // No network is removed meanwhile, and made again with other addresses.
         let stays = inner.network_changes.try_lock();
-        self.gone.retain(|index| inner.is_host_port(*index));
+        self.gone.retain(|index, _| inner.is_host_port(*index));
         let networks = match &stays {
             Ok(_) => bridges(&inner.model()),
             Err(_) => {
@@ -160,28 +160,34 @@ impl Upkeep {
     async fn restore_network(&mut self, found: &Found, name: &NetworkName) -> bool {
         let inner = Arc::clone(&self.control.0);
         let queues = inner.dataplane.workers();
-        let setup = || {
+        let setup = {
             let model = inner.model();
             let network = model.network_named(name).filter(|network| network.has_device());
             network.and_then(|network| bridge_setup(&network.spec, queues, true))
         };
-        let index = inner.host_port_index(name);
-        let (Some(was), Some(index)) = (setup(), index) else { return false };
-        let repairs = own_device::restore_bridge(&inner.netlink, found, &was, index).await;
-        if !repairs.is_gone {
+        let (Some(setup), Some(index)) = (setup, inner.host_port_index(name)) else { return false };
+        let repairs = own_device::restore_bridge(&inner.netlink, found, &setup, index).await;
+        // The workers may tell yet that it was deleted.
+        if repairs.is_gone {
+            let told_by = *self.gone.entry(index).or_insert_with(Instant::now) + UPKEEP_INTERVAL;
+            if Instant::now() < told_by {
+                self.next = self.next.min(told_by);
+                return false;
+            }
+            if inner.model().network_named(name).is_none_or(|it| !it.has_device()) {
+                return false;
+            }
+        } else {
             self.gone.remove(&index);
-        } else if self.gone.insert(index) || setup().is_none() {
-            self.next = self.next.min(Instant::now() + UPKEEP_INTERVAL);
-            return false;
-        }
-        // With the link went its neighbour table.
-        if self.downs.remove(&index) || !repairs.restored.is_empty() {
-            let leases = inner.model().leases_on(name);
-            for lease in leases {
-                inner.install_host_neighbours(&lease).await;
+            // With the link went its neighbour table.
+            if self.downs.remove(&index) || !repairs.restored.is_empty() {
+                let leases = inner.model().leases_on(name);
+                for lease in leases {
+                    inner.install_host_neighbours(&lease).await;
+                }
             }
         }
-        self.report(&was.name, Some(name), &repairs)
+        self.report(&setup.name, Some(name), &repairs)
     }
 
     async fn restore_uplink(&mut self, found: &Found) -> bool {

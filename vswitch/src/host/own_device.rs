@@ -86,7 +86,6 @@ impl Repairs {
     pub(crate) fn extend(&mut self, other: Self) {
         self.restored.extend(other.restored);
         self.faults.extend(other.faults);
-        self.is_gone |= other.is_gone;
     }
 
     /// Those of a device that is not in the namespace.

@@ -110,6 +110,10 @@ fn down_says_that_bytes_are_unread_and_can_be_run_again() {
     let down = setup.host.vswitch(&["down"]);
     assert!(down.status.success() && down.stderr.contains("unread"), "{down}");
     assert_eq!(setup.cgroup.programs(), 1);
+    // Without a daemon, too.
+    let late = setup.host.vswitch(&["down"]);
+    assert!(format!("{late}").contains("unread"), "{late}");
+    assert_eq!(setup.cgroup.programs(), 1);
     for process in [tired, ask] {
         process.signal(Signal::SIGKILL);
         process.finish(SOON);

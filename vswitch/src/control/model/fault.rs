@@ -55,8 +55,11 @@ impl Model {
         self.host_faults.iter().map(|(part, fault)| (part.as_str(), fault.as_str()))
     }
 
-    /// Sets the fault of such a part, or removes it. Says whether that is news.
+    /// Sets the fault of such a part, or removes it; that of a device that was deleted stays. Says whether that is news.
     pub(crate) fn set_host_fault(&mut self, part: &str, fault: Option<String>) -> bool {
+        if self.networks.values().any(|network| network.has_lost(part)) {
+            return false;
+        }
         let former = match &fault {
             Some(fault) => self.host_faults.insert(part.to_owned(), fault.clone()),
             None => self.host_faults.remove(part),

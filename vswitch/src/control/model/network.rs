@@ -64,6 +64,11 @@ impl Network {
         self.spec.device.is_some() && self.in_snapshot && !self.is_device_gone
     }
 
+    /// Whether this is its device, and somebody has deleted it.
+    pub(super) fn has_lost(&self, device: &str) -> bool {
+        self.is_device_gone && self.spec.device.as_ref().is_some_and(|it| it.as_str() == device)
+    }
+
     /// The next addresses of the pools, which are kept over a restart.
     pub(crate) fn next_addresses(&self) -> (Ipv4Addr, Ipv6Addr) {
         (self.pool4.next(), self.pool6.next())

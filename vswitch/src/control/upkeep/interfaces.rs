@@ -20,9 +20,9 @@ use crate::host::netns::{self, NetnsId};
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     turn: usize,
-    /// The fault that the last look found, and for the first time: the interface may have been deleted, of which the
-    /// workers tell in a moment.
-    missed: Option<String>,
+    /// A fault that the last look found, and no look before: the interface may have been deleted, of which the workers tell
+    /// in a moment.
+    missed: Option<(EndpointKey, String)>,
     /// When a path was searched among all processes last: the search is costly.
     scanned: Option<Instant>,
     /// Paths of namespaces whose own path is gone.
@@ -32,18 +32,22 @@ pub(super) struct Looks {
 impl Looks {
     /// Looks at the next interface.
     pub(super) async fn look(&mut self, control: &Control) {
+        let missed = self.missed.take();
         let found = control.0.model().interface_at(self.turn);
         let Some((key, record)) = found else {
             self.turn = 0;
             return;
         };
-        let missed = self.missed.take();
         match self.fault(control, &key, &record).await {
-            Ok(Some(fault)) if missed.as_ref() != Some(&fault) => {
-                self.missed = Some(fault);
-                return;
+            Ok(Some(fault)) => {
+                let found = (key, fault);
+                if missed.as_ref() != Some(&found) {
+                    self.missed = Some(found);
+                    return;
+                }
+                control.note_fault(&found.0, Some(found.1));
             }
-            Ok(fault) => control.note_fault(&key, fault),
+            Ok(None) => control.note_fault(&key, None),
             Err(error) => tracing::debug!(name = %key, %error, "cannot look at its interface"),
         }
         self.turn += 1;
