@@ -228,6 +228,6 @@ fn a_daemon_that_is_being_killed_is_waited_for_and_one_that_lives_is_not() {
     for args in [&["up"][..], &["up", "--detach"]] {
         let start = Instant::now();
         host.fails(args, &[1], "another daemon serves");
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     }
 }
