@@ -35,8 +35,8 @@ pub(crate) const DOWN_POLL: Duration = Duration::from_millis(20);
 /// Longest name of an attachment.
 pub(crate) const NAME_BYTES_MAX: usize = 128;
 
-/// How long a completion waits for the daemon.
-pub(crate) const COMPLETE_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long a completion waits for the daemon: as long as a person does. On a busy host 300 ms were too short at times.
+pub(crate) const COMPLETE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Attempts to find a name for an attachment without one.
 pub(crate) const NAMES_TRIED_MAX: usize = 16;
