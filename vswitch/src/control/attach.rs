@@ -65,22 +65,26 @@ impl Control {
             None => Source::Requested(reference, ifname),
         };
         let mut change = PortChange::attach(Arc::clone(inner), spec, source);
-        let attached = self.execute_attach(&mut change, described).await;
+        let attached = self.execute_attach(&mut change, described.clone()).await;
         let attached = attached.map_err(|error| containers::as_ended(error, record.as_ref()));
         let lease = attached.map_err(|error| self.as_ports_max(error))?;
         tracing::info!(name = %lease.name, addresses = lease.addresses(), "attached");
         inner.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
-        if let Some(record) = record {
-            self.follow_container(&record).await;
+        if let Some(record) = &record {
+            self.follow_container(record).await;
         }
-        match self.attachment(&lease.key()).await {
-            // Its container has ended since, and it is about to wait for it.
-            Err(ControlError::UnknownPort(_)) => {
-                inner.wait_while_changing(&lease.key()).await?;
-                self.attachment(&lease.key()).await
+        let mut shown = self.attachment(&lease.key()).await;
+        if let Err(ControlError::UnknownPort(_)) = shown {
+            // Its namespace has ended since: it goes, or is about to wait for its container.
+            inner.wait_while_changing(&lease.key()).await?;
+            shown = self.attachment(&lease.key()).await;
+        }
+        shown.map_err(|error| match error {
+            ControlError::UnknownPort(_) => {
+                containers::as_ended(NetnsError::Gone(described).into(), record.as_ref())
             }
-            shown => shown,
-        }
+            error => error,
+        })
     }
 
     /// Executes the plan of an attach, and announces its addresses. `netns` describes the namespace.
