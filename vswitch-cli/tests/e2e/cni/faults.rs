@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use testkit::{COMMAND_TIMEOUT, Netns, Process};
+use testkit::{COMMAND_TIMEOUT, Netns, Process, wait_for};
 
 use super::runtime::{Runtime, nothing_is_left, race};
 use crate::harness::Host;
@@ -136,8 +136,10 @@ fn an_add_that_is_cut_off_is_ended_by_del() {
         std::io::Write::write_all(&mut process.stdin(), &runtime.input()).expect("a pipe");
         std::thread::sleep(Duration::from_millis(delay));
         drop(process);
-        // The switch ends what it has begun, and DEL waits for that.
+        // The switch ends what it has begun, and DEL waits for that. A request that it reads after DEL, on a busy host, it
+        // ends then.
         runtime.del(id, Some(netns.path())).ok();
+        wait_for("the interface is gone", Duration::from_secs(10), || netns.links().is_empty());
         nothing_is_left(&host, &[&netns]);
     }
     let mut command = runtime.command("ADD", "dying", Some(dying.path()));
