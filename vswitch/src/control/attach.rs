@@ -73,16 +73,24 @@ impl Control {
         if let Some(record) = &record {
             self.follow_container(record).await;
         }
-        let mut shown = self.attachment(&lease.key()).await;
+        let shown = self.attached(&lease.key(), described).await;
+        shown.map_err(|error| containers::as_ended(error, record.as_ref()))
+    }
+
+    /// An attachment that was just made. Its namespace, which `netns` describes, may have ended since: then it goes, or is
+    /// about to wait for its container.
+    pub(super) async fn attached(
+        &self,
+        key: &EndpointKey,
+        netns: String,
+    ) -> Result<PortDetail, ControlError> {
+        let mut shown = self.attachment(key).await;
         if let Err(ControlError::UnknownPort(_)) = shown {
-            // Its namespace has ended since: it goes, or is about to wait for its container.
-            inner.wait_while_changing(&lease.key()).await?;
-            shown = self.attachment(&lease.key()).await;
+            self.0.wait_while_changing(key).await?;
+            shown = self.attachment(key).await;
         }
         shown.map_err(|error| match error {
-            ControlError::UnknownPort(_) => {
-                containers::as_ended(NetnsError::Gone(described).into(), record.as_ref())
-            }
+            ControlError::UnknownPort(_) => NetnsError::Gone(netns).into(),
             error => error,
         })
     }

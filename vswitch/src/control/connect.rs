@@ -58,14 +58,14 @@ impl Control {
             let ifname = ifname.map_err(ControlError::Ifname)?;
             let described = netns::describe(&record.reference);
             let mut change = PortChange::join(Arc::clone(inner), spec, ifname, record);
-            let attached = control.execute_attach(&mut change, described).await;
+            let attached = control.execute_attach(&mut change, described.clone()).await;
             let lease = attached.map_err(|error| control.as_ports_max(error))?;
             tracing::info!(%name, network = %lease.network, "connected");
             inner.feed.send(EventKind::Attach, &lease.key(), lease.addresses());
             if let Some(container) = container {
                 control.follow_container(&container).await;
             }
-            control.attachment(&lease.key()).await
+            control.attached(&lease.key(), described).await
         });
         connected.await?.map_err(|error| self.count_limit_hit(error))
     }
